@@ -1,0 +1,1 @@
+"""The controller: what a person or a pipeline runs."""

@@ -1,0 +1,1 @@
+"""Decisions: pure functions over frozen facts, no I/O."""

@@ -1,0 +1,1 @@
+"""The agent: what runs on a host, with the standard library alone."""

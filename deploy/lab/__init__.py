@@ -1,0 +1,1 @@
+"""The lab: throwaway hosts in Docker to try a deploy on."""
