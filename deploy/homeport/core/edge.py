@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Mapping
 
 from homeport.core.facts import EdgeFacts
@@ -57,24 +57,29 @@ def wanted(edge: EdgeFacts, app: str, site: Mapping[str, Any] | None) -> Wanted:
         sites[app] = dict(site)
     ports = tuple(sorted({int(one["port"]) for one in sites.values()}))
     networks = tuple(sorted({str(one["network"]) for one in sites.values() if one["network"]}))
-    common = {"ports": ports, "sites": sites, "networks": networks}
-    where = f"port {site['port']}" + (f", name {site['name']}" if site["name"] else "") if site else ""
+    same = Wanted(ports=ports, sites=sites, networks=networks)
+    where = _where(site)
     if not edge.exists:
-        if not sites:
-            return Wanted()
-        return Wanted("create", f"no edge runs yet; {app} is to answer on {where}", **common)
+        cause = f"no edge runs yet; {app} is to answer on {where}"
+        return replace(same, change="create", cause=cause) if sites else same
     if edge.ports != ports:
         new = sorted(set(ports) - set(edge.ports))
         cause = f"port {new[0]} is new at the edge" if new else "a port is no longer used"
         gap = "the edge is recreated for its new ports: every app on it is away for about a second"
-        return Wanted("recreate", cause, notices=(gap,), **common)
+        return replace(same, change="recreate", cause=cause, notices=(gap,))
     if edge.sites.get(app) != sites.get(app):
-        gap = "the edge's configuration is loaded anew: WebSockets through it are cut"
         cause = f"{app} answers on {where}" if site else f"{app} is removed"
-        return Wanted("load", cause, notices=(gap,), **common)
+        gap = "the edge's configuration is loaded anew: WebSockets through it are cut"
+        return replace(same, change="load", cause=cause, notices=(gap,))
     if not edge.running or set(networks) - set(edge.networks):
-        return Wanted("start", "the edge is not as it was left", **common)
-    return Wanted(**common)
+        return replace(same, change="start", cause="the edge is not as it was left")
+    return same
+
+
+def _where(site: Mapping[str, Any] | None) -> str:
+    if site is None:
+        return "nothing"
+    return f"{site['name']}, port {site['port']}" if site["name"] else f"port {site['port']}"
 
 
 def clash(edge: EdgeFacts, app: str, site: Mapping[str, Any]) -> str:
@@ -86,7 +91,7 @@ def clash(edge: EdgeFacts, app: str, site: Mapping[str, Any]) -> str:
 
 
 def config(sites: Mapping[str, Mapping[str, Any]], secret: str) -> dict[str, Any]:
-    """Caddy's whole configuration for these sites; ``secret`` is the origin the admin API asks for."""
+    """Caddy's whole configuration for these sites; its admin wants ``secret`` as origin."""
     ports: dict[int, list[str]] = {}
     for app in sorted(sites):
         ports.setdefault(int(sites[app]["port"]), []).append(app)
@@ -109,7 +114,9 @@ def _server(port: int, apps: list[str], sites: Mapping[str, Mapping[str, Any]]) 
     bare = [app for app in apps if not sites[app]["name"]]
     routes = [_route(app, sites[app]) for app in (*named, *bare)]
     if not bare:
-        routes.append({"handle": [_answer(404, "no-such-site", "Nothing here", "No app has this name.")]})
+        routes.append(
+            {"handle": [_answer(404, "no-such-site", "Nothing here", "No app has this name.")]}
+        )
     return {
         "listen": [f":{port}"],
         "automatic_https": {"disable": True},

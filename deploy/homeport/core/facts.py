@@ -101,7 +101,9 @@ class Facts:
     def kept(self, release: Release) -> bool:
         """Whether every moving service of the release still has its container."""
         names = {one.service for one in self.slot(release.slot)}
-        return bool(release.moving) and set(release.moving) <= names and release.id not in self.stale
+        return (
+            bool(release.moving) and set(release.moving) <= names and release.id not in self.stale
+        )
 
     def running(self, release: Release) -> bool:
         """Whether every moving service of the release runs."""

@@ -111,9 +111,9 @@ def _take(history: History, runs: dict[str, Run], record: Mapping[str, Any]) -> 
             cause if isinstance(cause, dict) else {},
         )
         return replace(history, highest=max(history.highest, _number(release)))
-    run = runs.get(name)
-    if run is None:
+    if name not in runs:
         return history
+    run = runs[name]
     step = str(record.get("step", ""))
     if kind == "intent":
         runs[name] = replace(run, step=step)

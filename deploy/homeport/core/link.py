@@ -1,4 +1,4 @@
-"""The link: one line of text that says where the edge dials for an app. Writing it is the commit."""
+"""The link: one line that says where the edge dials for an app. Writing it is the commit."""
 
 from __future__ import annotations
 

@@ -22,7 +22,12 @@ TAKE_BACK_DRAIN = 2.0
 
 
 def deploy(
-    facts: Facts, release: Release, rendered: Rendered, choice: Choice, edge: Wanted, notices: tuple[str, ...] = ()
+    facts: Facts,
+    release: Release,
+    rendered: Rendered,
+    choice: Choice,
+    edge: Wanted,
+    notices: tuple[str, ...] = (),
 ) -> Plan:
     """The plan that makes ``release``, which is new, live."""
     old = facts.committed
@@ -34,10 +39,14 @@ def deploy(
     if release.image in facts.images:
         skips.append(Skip("pull", "the image is on the host"))
     else:
-        prepare.append(Step("pull", "pull", "the image is not on the host", {"image": release.image}))
+        prepare.append(
+            Step("pull", "pull", "the image is not on the host", {"image": release.image})
+        )
     prepare += _data(facts, rendered)
     prepare += _shared(facts, rendered)
-    prepare.append(Step("sockets", "sockets", "a slot has a folder of its own", {"slot": release.slot}))
+    prepare.append(
+        Step("sockets", "sockets", "a slot has a folder of its own", {"slot": release.slot})
+    )
     moved = steps.switch(facts, choice.mode, old, release, release.settings.deploy.drain)
     if not release.settings.smoke:
         skips.append(Skip("smoke", "homeport.toml names no smoke check"))
@@ -47,7 +56,9 @@ def deploy(
     return Plan("deploy", release.id, every, tuple(skips), said, choice.mode)
 
 
-def rollback(facts: Facts, target: Release, mode: Mode, edge: Wanted, verb: str = "rollback") -> Plan:
+def rollback(
+    facts: Facts, target: Release, mode: Mode, edge: Wanted, verb: str = "rollback"
+) -> Plan:
     """The plan that makes ``target``, which served before, live again."""
     old = facts.committed
     prepare: list[Step] = [*_edge(edge)]
@@ -57,10 +68,16 @@ def rollback(facts: Facts, target: Release, mode: Mode, edge: Wanted, verb: str 
     elif target.image in facts.images:
         skips.append(Skip("pull", "the image is on the host"))
     else:
-        prepare.append(Step("pull", "pull", "the image is not on the host", {"image": target.image}))
-    prepare.append(Step("sockets", "sockets", "a slot has a folder of its own", {"slot": target.slot}))
+        prepare.append(
+            Step("pull", "pull", "the image is not on the host", {"image": target.image})
+        )
+    prepare.append(
+        Step("sockets", "sockets", "a slot has a folder of its own", {"slot": target.slot})
+    )
     moved = steps.switch(facts, mode, old, target, target.settings.deploy.drain)
-    return Plan(verb, target.id, (*prepare, *moved, *_after(facts, target, old)), tuple(skips), (), mode)
+    return Plan(
+        verb, target.id, (*prepare, *moved, *_after(facts, target, old)), tuple(skips), (), mode
+    )
 
 
 def take_back(facts: Facts, bad: Release, good: Release) -> Plan:
@@ -85,7 +102,9 @@ def shared(facts: Facts, rendered: Rendered) -> Plan:
     if facts.shared_running == rendered.shared_hash:
         return Plan("shared", skips=(Skip("shared", "the shared services are as wanted"),))
     args = {"services": names, "hash": rendered.shared_hash}
-    todo.append(Step("shared", "shared-up", "the shared services differ from the compose file", args))
+    todo.append(
+        Step("shared", "shared-up", "the shared services differ from the compose file", args)
+    )
     gap = f"a changed shared service is stopped before it is started anew: {', '.join(names)}"
     return Plan("shared", "", tuple(todo), (), (gap,))
 
@@ -117,7 +136,9 @@ def _data(facts: Facts, rendered: Rendered) -> list[Step]:
     }
     if not any(args.values()):
         return []
-    return [Step("data", "data", "the app's own networks, volumes and folders outlive releases", args)]
+    return [
+        Step("data", "data", "the app's own networks, volumes and folders outlive releases", args)
+    ]
 
 
 def _shared(facts: Facts, rendered: Rendered) -> list[Step]:

@@ -17,7 +17,9 @@ GUESS, SPARE = 96 * MIB, 48 * MIB
 DISK_FACTOR, DISK_SPARE = 2.5, 64 * MIB
 LEAST_COMPOSE, LEAST_DOCKER = (2, 35), (20, 10)
 #: filesystems on which SQLite's locks or its shared memory do not work
-UNSAFE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "fuse.sshfs", "vboxsf"))
+UNSAFE = frozenset(
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "fuse.sshfs", "vboxsf")
+)
 _ARCH = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm"}
 
 
@@ -37,14 +39,16 @@ def choose(settings: Settings, rendered: Rendered, facts: Facts) -> Choice:
     if rendered.alone and mode != "recreate":
         names = ", ".join(rendered.alone)
         mode = "recreate"
-        notices.append(f"recreate: {names} has a port or network of the host, which two slots cannot share")
+        notices.append(
+            f"recreate: {names} has a port or network of the host, which two slots cannot share"
+        )
     need = (rendered.memory or GUESS * len(rendered.services)) + SPARE
     free = facts.host.mem_available
     two = facts.committed is not None and mode != "recreate"
     if two and free and free < need:
         mode = "recreate"
         notices.append(
-            f"recreate: two slots need {need // MIB} MiB beside each other, {free // MIB} MiB are free"
+            f"recreate: two slots side by side need {need // MIB} MiB, {free // MIB} MiB are free"
         )
     return Choice(mode, tuple(notices))
 
@@ -84,7 +88,9 @@ def warnings(facts: Facts) -> tuple[str, ...]:
     found = []
     host = facts.host
     if not host.boot_hook:
-        found.append("the boot hook is missing: after a power cut nothing mends itself (homeport setup)")
+        found.append(
+            "the boot hook is missing: after a power cut nothing mends itself (homeport setup)"
+        )
     if not host.memory_limits:
         found.append(
             "memory limits have no effect on this kernel: add cgroup_enable=memory cgroup_memory=1"
@@ -93,7 +99,9 @@ def warnings(facts: Facts) -> tuple[str, ...]:
     if not host.clock_synced:
         found.append("the clock is not synchronised: check timedatectl")
     if facts.history.garbled:
-        found.append(f"{facts.history.garbled} lines of the journal cannot be read; they are skipped")
+        found.append(
+            f"{facts.history.garbled} lines of the journal cannot be read; they are skipped"
+        )
     return tuple(found)
 
 
@@ -112,7 +120,12 @@ def _host(facts: Facts) -> list[Problem]:
     if version(host.docker) < LEAST_DOCKER:
         why = f"it has {host.docker or 'none'}"
         found.append(
-            Problem("Docker Engine 20.10 or newer is needed", "host", why, "https://docs.docker.com/engine/install/")
+            Problem(
+                "Docker Engine 20.10 or newer is needed",
+                "host",
+                why,
+                "https://docs.docker.com/engine/install/",
+            )
         )
     if version(host.compose) < LEAST_COMPOSE:
         why = f"it has {host.compose or 'none'}"
@@ -122,7 +135,9 @@ def _host(facts: Facts) -> list[Problem]:
     if edge.running and edge.version and version(edge.version) < edges.LEAST:
         why = "older ones lose the body of a request that was held"
         mend = "docker rm -f homeport-edge, then deploy again"
-        found.append(Problem(f"the edge is Caddy {edge.version}; 2.11.4 is needed", "host", why, mend))
+        found.append(
+            Problem(f"the edge is Caddy {edge.version}; 2.11.4 is needed", "host", why, mend)
+        )
     return found
 
 
@@ -143,7 +158,9 @@ def _image(facts: Facts, image: Image) -> list[Problem]:
     if image.pinned not in facts.images and facts.host.disk_free < need:
         free = facts.host.disk_free // MIB
         mend = "docker image prune -a, or delete what is not needed"
-        found.append(Problem(f"{need // MIB} MiB of disk are needed", "host", f"{free} MiB are free", mend))
+        found.append(
+            Problem(f"{need // MIB} MiB of disk are needed", "host", f"{free} MiB are free", mend)
+        )
     return found
 
 
@@ -152,7 +169,12 @@ def _env(settings: Settings, rendered: Rendered, env: Mapping[str, str]) -> list
     missing += [name for name in settings.secrets if name not in env and name not in missing]
     where = f"/opt/{settings.app}/app.env"
     return [
-        Problem(f"{name} has no value", where, "the compose file or [secrets] names it", f"add a line {name}=… there")
+        Problem(
+            f"{name} has no value",
+            where,
+            "the compose file or [secrets] names it",
+            f"add a line {name}=… there",
+        )
         for name in missing
     ]
 
@@ -162,7 +184,9 @@ def _mode(settings: Settings, rendered: Rendered) -> list[Problem]:
     where = "homeport.toml: [deploy] handover"
     if asked == "single-writer" and not settings.web.standby:
         why = "the new release must be able to start without writing"
-        mend = 'set [web] standby = true if the app heeds HOMEPORT_STANDBY, else handover = "recreate"'
+        mend = (
+            'set [web] standby = true if the app heeds HOMEPORT_STANDBY, else handover = "recreate"'
+        )
         found.append(Problem("single-writer needs an app that can stand by", where, why, mend))
     if asked in ("overlap", "single-writer") and rendered.alone:
         why = f"{', '.join(rendered.alone)} has a port or network of the host"
@@ -176,7 +200,11 @@ def _site(settings: Settings, facts: Facts) -> list[Problem]:
     where = "homeport.toml: [site]"
     if other:
         why = f"the app {other} answers there already"
-        found.append(Problem(f"port {site['port']} is taken", where, why, "give this app another name or port"))
+        found.append(
+            Problem(
+                f"port {site['port']} is taken", where, why, "give this app another name or port"
+            )
+        )
     port = int(site["port"])
     holder = facts.host.listeners.get(port)
     if holder and port not in facts.edge.ports and not other:

@@ -12,6 +12,8 @@ from homeport.core import steps
 from homeport.core.facts import Facts
 from homeport.model import Plan, Release, Step
 
+_WATCHED = ("deploy", "rollback")
+
 
 def plan(facts: Facts) -> Plan:
     """The steps from what was seen to "the committed release serves, and nothing else runs"."""
@@ -101,10 +103,18 @@ def watch_failed_at_boot(facts: Facts) -> bool:
     return False
 
 
-def watch_left(facts: Facts) -> Release | None:
-    """The committed release whose watch was interrupted, if any."""
+def watch_left(facts: Facts) -> str | None:
+    """Where the watch of the committed release was interrupted: the release before it, or ""."""
     live = facts.committed
     for run in facts.history.unfinished:
-        if live and run.committed == live.id and not run.watched and run.verb != "recover":
-            return live
+        if live and run.committed == live.id and not run.watched and run.verb in _WATCHED:
+            return run.origin
     return None
+
+
+def way_back(facts: Facts, bad: Release, origin: str) -> Release | None:
+    """What to take ``bad`` back to: what served right before it, else the one before by number."""
+    before = facts.release(origin) if origin else None
+    if before and before.id != bad.id and before.id not in facts.history.taken_back:
+        return before
+    return previous(facts, bad)

@@ -151,9 +151,14 @@ def variables(raw: Table) -> tuple[str, ...]:
 
 
 def _moving(
-    raw: Table, name: str, moving: tuple[str, ...], settings: Settings, place: Place, notices: list[str]
+    raw: Table,
+    name: str,
+    moving: tuple[str, ...],
+    settings: Settings,
+    place: Place,
+    notices: list[str],
 ) -> Table:
-    one = copy.deepcopy(raw["services"][name])
+    one: Table = copy.deepcopy(raw["services"][name])
     is_web = name == settings.web.service
     for key in ("build", "profiles", "pull_policy"):
         one.pop(key, None)
@@ -193,7 +198,7 @@ def _sockets(one: Table, settings: Settings, place: Place) -> None:
 
 
 def _shared(raw: Table, name: str, shared: tuple[str, ...], place: Place) -> Table:
-    one = copy.deepcopy(raw["services"][name])
+    one: Table = copy.deepcopy(raw["services"][name])
     one["labels"] = {**_as_map(one.get("labels")), "homeport.app": place.app}
     files = _env_files(one, place.folder, f"{place.folder}/app.env")
     if files:
@@ -226,7 +231,12 @@ def _as_map(value: Any) -> Table:
 
 def _externals(project: Table, raw: Table, resolved: Table) -> None:
     """Networks and volumes outlive the project: named as the app's own, made by the engine."""
-    used: dict[str, set[str]] = {"networks": set(), "volumes": set(), "secrets": set(), "configs": set()}
+    used: dict[str, set[str]] = {
+        "networks": set(),
+        "volumes": set(),
+        "secrets": set(),
+        "configs": set(),
+    }
     for one in project["services"].values():
         used["networks"].update(one.get("networks") or ())
         for mount in one.get("volumes") or []:
@@ -262,12 +272,12 @@ def _mounts(one: Table) -> list[Table]:
 
 def _writable(one: Table) -> bool:
     kinds_ = ("bind", "volume")
-    return any(
-        mount.get("type") in kinds_ and not mount.get("read_only") for mount in _mounts(one)
-    )
+    return any(mount.get("type") in kinds_ and not mount.get("read_only") for mount in _mounts(one))
 
 
-def _folders(seen: Mapping[str, Table], moving: tuple[str, ...], place: Place) -> tuple[Folder, ...]:
+def _folders(
+    seen: Mapping[str, Table], moving: tuple[str, ...], place: Place
+) -> tuple[Folder, ...]:
     found: dict[str, Folder] = {}
     for name in moving:
         for mount in _mounts(seen.get(name, {})):
@@ -342,7 +352,7 @@ def _problems(
                 f"it cannot be told whether {name} moves with a release or outlives it",
                 f"{settings.compose}: services.{name}",
                 f"its image {services[name].get('image')!r} is not the app's own",
-                f'add to it:  labels: {{{SHARED_LABEL}: "true"}}  (a database, a proxy)  or "false"',
+                f'add to it:  labels: {{{SHARED_LABEL}: "true"}}  (a database), or "false"',
             )
         )
     for name in moving:

@@ -64,7 +64,9 @@ def settle(release: Release, previous: str, cause: str) -> tuple[Step, ...]:
     """What follows from the link: restart policies, then the marks for people."""
     args = {"release": release.id, "previous": previous}
     return (
-        Step("pin", "policy-on", "the committed slot comes back by itself", {"release": release.id}),
+        Step(
+            "pin", "policy-on", "the committed slot comes back by itself", {"release": release.id}
+        ),
         Step("mark", "mark", cause, args),
     )
 

@@ -29,7 +29,11 @@ def _item(value: Any, depth: int) -> str:
 
 
 def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key[0].isalpha() else json.dumps(key)
+    return (
+        key
+        if key.replace("_", "").replace("-", "").isalnum() and key[0].isalpha()
+        else json.dumps(key)
+    )
 
 
 def _scalar(value: Any) -> str:

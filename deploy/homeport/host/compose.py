@@ -104,7 +104,9 @@ def read(paths: Paths, text: str, env_text: str) -> tuple[dict[str, Any], dict[s
     for answer in answers:
         if answer.returncode != 0:
             why = _last(answer.stderr).replace(f"{name}/", "")
-            raise ComposeError(Problem("Compose does not accept the file", "compose file", why, _CHECK))
+            raise ComposeError(
+                Problem("Compose does not accept the file", "compose file", why, _CHECK)
+            )
         views.append(json.loads(answer.stdout))
     return views[0], views[-1]
 
@@ -146,7 +148,9 @@ def shared(paths: Paths, *verb: str) -> None:
     answer = _run([*common, *verb], paths.folder)
     if answer.returncode != 0:
         mend = f"docker compose -p {paths.app} ps -a; docker compose -p {paths.app} logs"
-        raise HostFault(Problem("the shared services", "docker compose", _last(answer.stderr), mend))
+        raise HostFault(
+            Problem("the shared services", "docker compose", _last(answer.stderr), mend)
+        )
 
 
 def _last(text: str) -> str:

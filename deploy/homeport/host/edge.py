@@ -87,7 +87,7 @@ class Edge:
 
     # --- changing
     def apply(self, change: str, wanted: edges.Wanted, pull: Callable[[], None]) -> None:
-        """Make the edge answer for ``wanted.sites``; ``pull`` fetches its image if it is missing."""
+        """Make the edge answer for ``wanted.sites``; ``pull`` fetches a missing image."""
         with self._locked():
             (self._folder / "admin").mkdir(parents=True, exist_ok=True)
             (self._folder / "data").mkdir(exist_ok=True)
@@ -124,7 +124,12 @@ class Edge:
             "Image": edges.IMAGE,
             "User": user,
             "Cmd": ["caddy", "run", "--config", "/etc/homeport/caddy.json"],
-            "Env": ["GOMEMLIMIT=40MiB", "XDG_DATA_HOME=/data", "XDG_CONFIG_HOME=/data", "HOME=/data"],
+            "Env": [
+                "GOMEMLIMIT=40MiB",
+                "XDG_DATA_HOME=/data",
+                "XDG_CONFIG_HOME=/data",
+                "HOME=/data",
+            ],
             "Labels": {_LABEL: "1", "homeport.caddy": ".".join(map(str, edges.LEAST))},
             "ExposedPorts": {f"{port}/tcp": {} for port in ports},
             "HostConfig": {
@@ -168,12 +173,19 @@ class Edge:
             "Content-Type": "application/json",
         }
         try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            connection.request(
+                method, path, json.dumps(body) if body is not None else None, headers
+            )
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise HostFault(
-                Problem("the edge's admin socket does not answer", NAME, str(error), f"docker logs {NAME}")
+                Problem(
+                    "the edge's admin socket does not answer",
+                    NAME,
+                    str(error),
+                    f"docker logs {NAME}",
+                )
             ) from error
         finally:
             connection.close()

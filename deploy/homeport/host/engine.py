@@ -56,7 +56,9 @@ class Engine:
         self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None
     ) -> Any:
         """One request, its JSON answer; raises EngineError for a status of 400 and above."""
-        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        data = (
+            b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        )
         kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
         url = API + path + (f"?{urlencode(query)}" if query else "")
         try:
@@ -135,7 +137,7 @@ class Engine:
         self.call("POST", f"/containers/{quote(name)}/start")
 
     def stop(self, name: str, within: int | None = None) -> None:
-        """Stop a container and wait for its end; its own grace unless ``within`` seconds are given."""
+        """Stop a container and wait for its end; its own grace unless seconds are given."""
         query = None if within is None else {"t": within}
         self.call("POST", f"/containers/{quote(name)}/stop", query=query)
 
@@ -216,7 +218,7 @@ class Engine:
         self.call("POST", url, query={"repo": repo, "tag": tag})
 
     def untag(self, ref: str) -> None:
-        """Take a name from an image, and the image with its last name; nothing if in use or gone."""
+        """Take a name from an image, and the image with its last; nothing if in use or gone."""
         try:
             self.call("DELETE", f"/images/{quote(ref, safe='/:@')}")
         except EngineError as error:

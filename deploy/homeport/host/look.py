@@ -23,7 +23,9 @@ _SERVICE = "com.docker.compose.service"
 _PROJECT = "com.docker.compose.project"
 
 
-def facts(paths: Paths, engine: Engine, store: Store, edge: Edge, rendered: Rendered | None) -> Facts:
+def facts(
+    paths: Paths, engine: Engine, store: Store, edge: Edge, rendered: Rendered | None
+) -> Facts:
     """Everything a plan may rest on. ``rendered`` says which networks and folders matter."""
     releases = store.releases()
     mine = engine.containers(f"{APP}={paths.app}")
@@ -62,18 +64,20 @@ def host(paths: Paths, engine: Engine) -> HostFacts:
         mem_available=_memory(),
         disk_free=shutil.disk_usage(paths.folder).free,
         clock_synced=_clock(),
-        boot_hook=_text(paths.home / "boot-hook"),
+        boot_hook=text(paths.home / "boot-hook"),
         listeners=_listeners(engine),
     )
 
 
 def stale(paths: Paths, store: Store, releases: tuple[Release, ...]) -> frozenset[str]:
     """Releases whose secrets are not today's: their containers must be made anew to go live."""
-    today = _text(paths.settings_env, strip=False)
+    today = text(paths.settings_env, strip=False)
     found = set()
     for one in releases:
-        kept = _text(store.env_file(one), strip=False)
-        if envfile.with_todays(kept, today, one.settings.secrets) != envfile.with_todays(kept, kept, ()):
+        kept = text(store.env_file(one), strip=False)
+        if envfile.with_todays(kept, today, one.settings.secrets) != envfile.with_todays(
+            kept, kept, ()
+        ):
             found.add(one.id)
     return frozenset(found)
 
@@ -82,7 +86,7 @@ def filesystem(path: Path) -> str:
     """The kind of filesystem a path lies on, by the longest mount point above it."""
     best, kind = "", ""
     target = os.path.realpath(path)
-    for line in _text(Path("/proc/self/mountinfo")).splitlines():
+    for line in text(Path("/proc/self/mountinfo")).splitlines():
         left, _, right = line.partition(" - ")
         point = left.split()[4].replace("\\040", " ")
         inside = target == point or target.startswith(point.rstrip("/") + "/")
@@ -142,7 +146,7 @@ def _strangers(project: list[dict[str, Any]]) -> tuple[str, ...]:
 def _shared(paths: Paths, mine: list[dict[str, Any]]) -> str:
     if not any(not slot_of(one) for one in mine):
         return ""
-    return _text(paths.folder / "shared.hash") or "unknown"
+    return text(paths.folder / "shared.hash") or "unknown"
 
 
 def _made(path: Path) -> bool:
@@ -158,11 +162,11 @@ def _made(path: Path) -> bool:
 def _memory() -> int:
     """Bytes that new processes can have: the kernel's estimate, bounded by the cgroup's room."""
     free = 0
-    for line in _text(Path("/proc/meminfo")).splitlines():
+    for line in text(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
             free = int(line.split()[1]) * 1024
-    limit = _text(Path("/sys/fs/cgroup/memory.max"))
-    used = _text(Path("/sys/fs/cgroup/memory.current"))
+    limit = text(Path("/sys/fs/cgroup/memory.max"))
+    used = text(Path("/sys/fs/cgroup/memory.current"))
     if limit.isdigit() and used.isdigit():
         free = min(free, int(limit) - int(used))
     return free
@@ -177,7 +181,7 @@ def _clock() -> bool:
 def _listeners(engine: Engine) -> dict[int, str]:
     taken: dict[int, str] = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in _text(Path(table)).splitlines()[1:]:
+        for line in text(Path(table)).splitlines()[1:]:
             words = line.split()
             if words[3] == "0A" and not words[1].startswith(("0100007F:", "0" * 24 + "01000000:")):
                 taken.setdefault(int(words[1].rsplit(":", 1)[1], 16), "a program of the host")
@@ -189,9 +193,10 @@ def _listeners(engine: Engine) -> dict[int, str]:
     return taken
 
 
-def _text(path: Path, strip: bool = True) -> str:
+def text(path: Path, strip: bool = True) -> str:
+    """What a file says, or nothing where it cannot be read."""
     try:
-        text = path.read_text("utf-8", "replace")
+        found = path.read_text("utf-8", "replace")
     except OSError:
         return ""
-    return text.strip() if strip else text
+    return found.strip() if strip else found

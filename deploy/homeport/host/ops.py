@@ -24,7 +24,9 @@ def edge_apply(ctx: Context, args: Args) -> str:
     """Create, recreate, start or reconfigure the edge, as the plan announced."""
 
     def pull() -> None:
-        ctx.engine.pull(edges.IMAGE, "", lambda done, all: ctx.progress("edge", edges.IMAGE, done, all))
+        ctx.engine.pull(
+            edges.IMAGE, "", lambda done, all: ctx.progress("edge", edges.IMAGE, done, all)
+        )
 
     ctx.edge.apply(str(args["change"]), ctx.wanted, pull)
     return ""
@@ -42,7 +44,9 @@ def pull(ctx: Context, args: Args) -> str:
     ref = str(args["image"])
     if "@" not in ref:
         mend = "homeport deploy --from-local"
-        raise ImageMissing(Problem("the image is not on the host", ref, "it came by --from-local", mend))
+        raise ImageMissing(
+            Problem("the image is not on the host", ref, "it came by --from-local", mend)
+        )
     told = [0.0]
 
     def progress(done: int, total: int) -> None:
@@ -52,7 +56,9 @@ def pull(ctx: Context, args: Args) -> str:
 
     ctx.engine.pull(ref, ctx.request.auth, progress)
     if ctx.engine.image(ref) is None:
-        raise HostFault(Problem("the image is not there after its pull", ref, "", "docker image ls"))
+        raise HostFault(
+            Problem("the image is not there after its pull", ref, "", "docker image ls")
+        )
     return ""
 
 

@@ -50,7 +50,11 @@ def _network(ctx: Context, name: str, spec: Mapping[str, Any]) -> None:
     if spec.get("driver_opts"):
         body["Options"] = spec["driver_opts"]
     pools = [
-        {theirs: pool[key] for key, theirs in (("subnet", "Subnet"), ("gateway", "Gateway")) if key in pool}
+        {
+            theirs: pool[key]
+            for key, theirs in (("subnet", "Subnet"), ("gateway", "Gateway"))
+            if key in pool
+        }
         for pool in (spec.get("ipam") or {}).get("config") or []
     ]
     if pools:
@@ -72,7 +76,9 @@ def _volume(ctx: Context, name: str, spec: Mapping[str, Any]) -> None:
 
 
 def _absent(kind: str, name: str, mend: str) -> HostFault:
-    return HostFault(Problem(f"the {kind} {name} does not exist", "compose file", "it is external", mend))
+    return HostFault(
+        Problem(f"the {kind} {name} does not exist", "compose file", "it is external", mend)
+    )
 
 
 def _folder(ctx: Context, folder: Folder) -> None:
@@ -107,7 +113,7 @@ def _tar_of_folder(name: str, uid: int, gid: int) -> bytes:
 
 
 def _owner(ctx: Context, image: str, user: str) -> tuple[int, int]:
-    """The numbers a service runs as: Compose's ``user``, else the image's, names looked up in it."""
+    """The numbers a service runs as: Compose's ``user``, else the image's, a name looked up."""
     if not user:
         seen = ctx.engine.image(image) or {}
         user = str((seen.get("Config") or {}).get("User") or "0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import shutil
 import time
@@ -57,7 +58,9 @@ def compose_up(ctx: Context, args: Args) -> str:
     complaint = compose.up(ctx.paths, release, [str(one) for one in args["services"]])
     if complaint:
         raise StartFailed(
-            Problem(f"{release.id} does not start", "docker compose", complaint + _tails(ctx, release))
+            Problem(
+                f"{release.id} does not start", "docker compose", complaint + _tails(ctx, release)
+            )
         )
     return ""
 
@@ -87,7 +90,7 @@ def start_kept(ctx: Context, args: Args) -> str:
 
 
 def stop(ctx: Context, args: Args) -> str:
-    """Stop a slot's containers, each with its own grace, and wait until their processes are gone."""
+    """Stop a slot's containers, each with its own grace; their processes are gone then."""
     running = [one for one in ctx.containers(str(args["slot"])) if one["State"] != "exited"]
     if running:
         with ThreadPoolExecutor(len(running)) as pool:
@@ -153,7 +156,9 @@ def probe(ctx: Context, args: Args) -> str:
         if time.monotonic() >= end:
             why = f"{probes[-1].why or 'not long enough'}{_tails(ctx, release)}"
             what = f"{release.id} did not become healthy within {within:g} s"
-            raise NeverHealthy(Problem(what, release.web, why, "homeport logs; mend the release, deploy again"))
+            raise NeverHealthy(
+                Problem(what, release.web, why, "homeport logs; mend the release, deploy again")
+            )
         time.sleep(0.1 if not probes[-1].good else max(0.02, span / max(good - 1, 1)))
     if "start_at" in ctx.figures:
         ctx.figures["container_s"] = round(time.time() - _started(ctx, release), 3)
@@ -173,9 +178,7 @@ def _started(ctx: Context, release: Release) -> float:
         parsed = time.strptime(whole, "%Y-%m-%dT%H:%M:%S")
     except ValueError:
         return float(ctx.figures["start_at"])
-    # no time zone but UTC in Docker's stamps
-    import calendar
-
+    # Docker's stamps are in UTC
     return calendar.timegm(parsed) + float(f"0.{part or 0}")
 
 
@@ -225,7 +228,7 @@ def _services(ctx: Context, slot: str, names: Any) -> list[dict[str, Any]]:
 
 
 def _tails(ctx: Context, release: Release) -> str:
-    """The last lines of every container of a slot, and what its health check said, to be shown once."""
+    """The last lines of a slot's containers, and what their health checks said."""
     parts = []
     for one in ctx.containers(release.slot):
         service = one["Labels"].get(_SERVICE, "?")

@@ -1,4 +1,4 @@
-"""The watch: the seconds after a commit in which the engine still takes a release back by itself."""
+"""The watch: the seconds after a commit in which the engine takes a release back by itself."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def watch(ctx: Context, args: Args) -> str:
             looks[-1] = _look(ctx, release, first, looks[-1].smoke)
         why = bad(looks)
         if why:
-            raise TakenBack(Problem(f"{release.id} went bad in its watch", release.id, why, "homeport logs"))
+            raise TakenBack(
+                Problem(f"{release.id} went bad in its watch", release.id, why, "homeport logs")
+            )
         left = end - time.monotonic()
         if left <= 0:
             return f"{checks} checks through the edge passed"

@@ -1,4 +1,4 @@
-"""Where things lie on a host (DESIGN's section "On the host"), and how a file is written for good."""
+"""Where things lie on a host, and how a file is written so that it lasts."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Slot:
         return self._paths.slot(self._release.slot) / links.SOCKET
 
     def connection(self, timeout: float) -> http.client.HTTPConnection:
-        """A connection to the slot, not yet opened; raises OSError where there is nothing to dial."""
+        """A connection to the slot, not yet opened; raises OSError where there is none."""
         port = self._release.settings.web.port
         if port is None:
             # lstat: a slot that plants a link to somebody else's socket must get nothing
@@ -84,7 +84,7 @@ class Slot:
         return http.client.HTTPConnection(found[0], port, timeout=timeout)
 
     def probe(self, timeout: float = 2.0) -> Probe:
-        """Ask the readiness path once. A redirect counts as good, a release that is not it does not."""
+        """Ask the readiness path once. A redirect is good, another release's answer is not."""
         path = self._release.settings.web.ready
         try:
             answer = ask(self.connection(timeout), path)

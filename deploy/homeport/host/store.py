@@ -114,7 +114,9 @@ class Store:
             os.fsync(handle)
         except OSError as error:
             raise HostFault(
-                Problem("the journal cannot be written", str(self.paths.journal), str(error), "df -h")
+                Problem(
+                    "the journal cannot be written", str(self.paths.journal), str(error), "df -h"
+                )
             ) from error
         finally:
             os.close(handle)
@@ -180,5 +182,3 @@ def _held(holder: Mapping[str, Any]) -> Problem:
     who = holder.get("who") or "somebody"
     what = f"{holder.get('verb', 'a run')} {holder.get('run', '')} by {who} holds the app"
     return Problem(what, "host", f"since {since:.0f} s", "homeport attach   (shows it to its end)")
-
-
