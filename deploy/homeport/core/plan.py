@@ -33,7 +33,6 @@ def deploy(
     old = facts.committed
     prepare: list[Step] = []
     skips = list(NOT_CONFIGURED)
-    prepare += _edge(edge)
     args = {"release": release.id}
     prepare.append(Step("release", "write-release", "every deploy makes a release", args))
     if release.image in facts.images:
@@ -43,6 +42,8 @@ def deploy(
             Step("pull", "pull", "the image is not on the host", {"image": release.image})
         )
     prepare += _data(facts, rendered)
+    # after the networks are there: the edge joins those on which slots answer by name
+    prepare += _edge(edge)
     prepare += _shared(facts, rendered)
     prepare.append(
         Step("sockets", "sockets", "a slot has a folder of its own", {"slot": release.slot})
@@ -50,7 +51,7 @@ def deploy(
     moved = steps.switch(facts, choice.mode, old, release, release.settings.deploy.drain)
     if not release.settings.smoke:
         skips.append(Skip("smoke", "homeport.toml names no smoke check"))
-    after = _after(facts, release, old)
+    after = _after(facts, release, old.id if old else "")
     every = (*prepare, *moved, *after)
     said = (*rendered.notices, *choice.notices, *edge.notices, *notices)
     return Plan("deploy", release.id, every, tuple(skips), said, choice.mode)
@@ -60,7 +61,7 @@ def rollback(
     facts: Facts, target: Release, mode: Mode, edge: Wanted, verb: str = "rollback"
 ) -> Plan:
     """The plan that makes ``target``, which served before, live again."""
-    old = facts.committed
+    old, before = facts.committed, recovery.previous(facts, target)
     prepare: list[Step] = [*_edge(edge)]
     skips = list(NOT_CONFIGURED)
     if facts.kept(target):
@@ -76,7 +77,12 @@ def rollback(
     )
     moved = steps.switch(facts, mode, old, target, target.settings.deploy.drain)
     return Plan(
-        verb, target.id, (*prepare, *moved, *_after(facts, target, old)), tuple(skips), (), mode
+        verb,
+        target.id,
+        (*prepare, *moved, *_after(facts, target, before.id if before else "")),
+        tuple(skips),
+        (),
+        mode,
     )
 
 
@@ -151,8 +157,7 @@ def _shared(facts: Facts, rendered: Rendered) -> list[Step]:
     return [Step("shared", "shared-wait", "moving services depend on them", {"services": names})]
 
 
-def _after(facts: Facts, release: Release, old: Release | None) -> tuple[Step, ...]:
-    previous = old.id if old and old.id != release.id else ""
+def _after(facts: Facts, release: Release, previous: str) -> tuple[Step, ...]:
     pin, mark = steps.settle(release, previous, "the marks follow the link")
     watch = Step(
         "watch",

@@ -107,7 +107,8 @@ def guardian(app: str, run: str) -> int:
     paths = from_environment(app)
     request = wire.read_frame(sys.stdin.buffer)
     (paths.runs / f"{run}.jsonl").touch()
-    _child("executor", app, run, request)
+    if _forked(app, run, request) == 0:
+        return 0
     for attempt in range(TRIES):
         if not Store(paths).history().unfinished and _told(paths, run):
             return 0
@@ -115,6 +116,21 @@ def guardian(app: str, run: str) -> int:
         recover = wire.encode({"verb": "recover", "app": app, "cause": {"who": "guardian"}})
         _child("executor", app, f"{run}-guard{attempt}", recover)
     return 1
+
+
+def _forked(app: str, run: str, request: bytes) -> int:
+    """Carry out the request in a child that has everything imported already; its exit code."""
+    from homeport.host.agent import carry_out
+
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = carry_out(app, run, request)
+        finally:
+            os._exit(min(code, 255))
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 def _child(role: str, app: str, run: str, request: bytes) -> int:

@@ -236,7 +236,7 @@ def _tails(ctx: Context, release: Release) -> str:
         entries = (state.get("Health") or {}).get("Log") or []
         for entry in entries[-1:]:
             parts.append(f"health of {service}: {str(entry.get('Output', '')).strip()[-300:]}")
-        text = ctx.engine.logs(one["Id"], 12)
+        text = "\n".join(dict.fromkeys(ctx.engine.logs(one["Id"], 40).splitlines()[-12:]))
         if text:
             parts.append(f"last lines of {service}:\n" + text[-1500:])
     return "\n" + "\n".join(parts) if parts else ""

@@ -42,6 +42,11 @@ class Paths:
         return self.folder / "lock"
 
     @property
+    def ballast(self) -> Path:
+        """A file that is freed when the disk is full, so that the undo can be journalled."""
+        return self.folder / "ballast"
+
+    @property
     def settings_env(self) -> Path:
         """The user's settings for the app."""
         return self.folder / "app.env"

@@ -32,8 +32,9 @@ def run(ctx: Context) -> Verdict:
         lock.take(about, GRACE)
     except HomeportError as error:
         return _failed(ctx, error, "refused")
+    ctx.store.keep_ballast()
     try:
-        return _VERBS[ctx.request.verb](ctx)
+        return _VERBS["shared" if ctx.request.shared else ctx.request.verb](ctx)
     except HomeportError as error:
         return _end(ctx, _failed(ctx, error, "refused" if isinstance(error, Refused) else "failed"))
     except Exception as error:  # a mistake of ours: told as one, and the host left consistent
@@ -48,7 +49,7 @@ def run(ctx: Context) -> Verdict:
 
 def _deploy(ctx: Context) -> Verdict:
     _recover_first(ctx)
-    made = prepare.deploy(ctx)
+    made = _preflight(ctx, prepare.deploy)
     live = made.facts.committed
     _begin(ctx, made.release.id, live.id if live else "")
     if made.problems:
@@ -62,7 +63,7 @@ def _deploy(ctx: Context) -> Verdict:
 
 def _rollback(ctx: Context) -> Verdict:
     _recover_first(ctx)
-    made = prepare.rollback(ctx)
+    made = _preflight(ctx, prepare.rollback)
     live = made.facts.committed
     _begin(ctx, made.release.id, live.id if live else "")
     if made.same:
@@ -70,6 +71,18 @@ def _rollback(ctx: Context) -> Verdict:
         return _end(ctx, Verdict("already-live", 0, sentence, made.release.id, ctx.run))
     _announce(ctx, made.plan)
     return _carry_out(ctx, made.plan, made.release, live, "rolled-back")
+
+
+def _preflight(ctx: Context, make: Callable[[Context], prepare.Made]) -> prepare.Made:
+    """Look, decide, and tell how long that took."""
+    begun = time.monotonic()
+    ctx.tell({"e": "step", "id": "preflight", "state": "begin", "cause": "check before changing"})
+    made = make(ctx)
+    seconds = round(time.monotonic() - begun, 3)
+    ctx.figures["steps"] = [{"id": "preflight", "seconds": seconds}]
+    state = "failed" if made.problems else "done"
+    ctx.tell({"e": "step", "id": "preflight", "state": state, "seconds": seconds})
+    return made
 
 
 def _shared(ctx: Context) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -15,6 +16,9 @@ from homeport.core import journal as journals
 from homeport.errors import Busy, HostFault, Problem
 from homeport.host.paths import Paths, point, sync, write
 from homeport.model import Release
+
+#: freed when the disk is full, in bytes; random, so that no filesystem packs it away
+BALLAST = 1024 * 1024
 
 
 class Store:
@@ -103,25 +107,43 @@ class Store:
 
         A torn last line, left by a power cut, is ended first so that it cannot swallow this one.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         line = wire.encode({"v": journals.FORMAT, "t": round(time.time(), 3), **record})
+        try:
+            try:
+                self._add(line)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                # the ballast is what lets an undo be journalled on a full disk
+                self.paths.ballast.unlink(missing_ok=True)
+                self._add(line)
+        except OSError as error:
+            what, where = "the journal cannot be written", str(self.paths.journal)
+            raise HostFault(Problem(what, where, str(error), "df -h")) from error
+
+    def _add(self, line: bytes) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         handle = os.open(self.paths.journal, flags, 0o644)
         try:
             size = os.fstat(handle).st_size
             if size and os.pread(handle, 1, size - 1) != b"\n":
                 line = b"\n" + line
-            os.write(handle, line)
+            if os.write(handle, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(handle)
-        except OSError as error:
-            raise HostFault(
-                Problem(
-                    "the journal cannot be written", str(self.paths.journal), str(error), "df -h"
-                )
-            ) from error
         finally:
             os.close(handle)
         if not size:
             sync(self.paths.folder)
+
+    def keep_ballast(self) -> None:
+        """Make sure that the ballast is there, where the disk has room for it."""
+        path = self.paths.ballast
+        try:
+            if not path.exists() or path.stat().st_size < BALLAST:
+                write(path, os.urandom(BALLAST))
+        except OSError:
+            path.unlink(missing_ok=True)
 
 
 class Lock:
