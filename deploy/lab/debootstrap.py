@@ -52,7 +52,7 @@ def _furnish(root: Path, suite: str, source: debian.Source) -> None:
     # Set aside, because Debian's ca-certificates package writes the usual place anew.
     aside = root / "usr/local/share/homeport-lab/ca.crt"
     aside.parent.mkdir(parents=True)
-    shutil.copyfile(CA_BUNDLE, aside) if CA_BUNDLE.is_file() else aside.touch()
+    aside.write_bytes(CA_BUNDLE.read_bytes() if CA_BUNDLE.is_file() else b"")
 
 
 def make_base(suite: str, tag: str, labels: dict[str, str], talk: Callable[[str], None]) -> None:

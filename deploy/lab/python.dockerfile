@@ -1,5 +1,5 @@
 # The stand-in for the official python:3.13-slim where Docker Hub is out of reach.
-ARG BASE
+ARG BASE=debian:trixie-slim
 FROM ${BASE} AS made
 # The names the official image has; pip may install into the system, as it may there.
 RUN apt-get -q update \
