@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -147,9 +148,9 @@ def _handovers(result: Result) -> Iterable[Hold]:
         if r.release and not r.edge
     ]
     answers.sort(key=lambda answer: answer[:2])
-    old, since = "", 0.0
+    old, since = "", -math.inf
     for first_byte, sent, request in answers:
-        if request.release == old or (old and sent < since):
+        if request.release == old or sent < since:
             continue
         new, end = request.release, first_byte
         if old:
@@ -163,7 +164,9 @@ def _handovers(result: Result) -> Iterable[Hold]:
                 silent_from=result.wall(min(silent, end)),
                 waiting=len(held),
             )
-        old, since = new, end
+        # nobody answered before the first one, so no early answer is a leftover
+        since = end if old else since
+        old = new
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
