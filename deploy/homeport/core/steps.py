@@ -1,0 +1,114 @@
+"""Runs of steps that plans are made of: what starts a slot, stops one, and moves traffic.
+
+Each function returns steps and nothing else; the order inside them is the promise of a mode.
+"""
+
+from __future__ import annotations
+
+from homeport.core import link as links
+from homeport.core.facts import Facts
+from homeport.model import Mode, Release, Step
+
+#: how many good probes in a row make a new slot healthy, and one that served before
+GOOD_NEW, GOOD_KNOWN = 3, 1
+
+
+def workers(release: Release) -> tuple[str, ...]:
+    """The moving services besides the web service."""
+    return tuple(one for one in release.moving if one != release.web)
+
+
+def start(facts: Facts, release: Release, services: tuple[str, ...], cause: str, id: str) -> Step:
+    """Start services of a slot: its kept containers where all are there, else by Compose."""
+    have = {one.service for one in facts.slot(release.slot)}
+    fresh = release.id not in facts.stale
+    how = "start-kept" if fresh and services and set(services) <= have else "compose-up"
+    return Step(id, how, cause, {"release": release.id, "services": list(services)})
+
+
+def probe(release: Release, good: int, cause: str) -> Step:
+    """Wait until the slot answers well ``good`` times in a row."""
+    args = {"release": release.id, "good": good, "within": release.settings.deploy.start}
+    return Step("healthy", "probe", cause, args)
+
+
+def smoke(release: Release) -> tuple[Step, ...]:
+    """The user's own checks, where there are any."""
+    if not release.settings.smoke:
+        return ()
+    args = {"release": release.id, "checks": len(release.settings.smoke)}
+    return (Step("smoke", "smoke", "homeport.toml names smoke checks", args),)
+
+
+def hold(facts: Facts, cause: str) -> Step:
+    """Let requests wait at the edge."""
+    return Step("hold", "link", cause, {"address": links.hold(facts.app)})
+
+
+def stop_old(old: Release, drain: float, cause: str) -> tuple[Step, ...]:
+    """Let the old slot finish what it has in flight, then end its processes."""
+    return (
+        Step("unpin", "policy-off", "a stopped slot must not come back", {"slot": old.slot}),
+        Step("drain", "drain", cause, {"address": old.link, "within": drain}),
+        Step("retire", "stop", cause, {"slot": old.slot}),
+    )
+
+
+def commit(release: Release) -> Step:
+    """Write the link: handover, commit, and the end of a hold, in one rename."""
+    args = {"address": release.link, "release": release.id}
+    return Step("handover", "link", f"{release.id} is ready for traffic", args, commit=True)
+
+
+def settle(release: Release, previous: str, cause: str) -> tuple[Step, ...]:
+    """What follows from the link: restart policies, then the marks for people."""
+    args = {"release": release.id, "previous": previous}
+    return (
+        Step(
+            "pin", "policy-on", "the committed slot comes back by itself", {"release": release.id}
+        ),
+        Step("mark", "mark", cause, args),
+    )
+
+
+def switch(
+    facts: Facts, mode: Mode, old: Release | None, new: Release, drain: float
+) -> tuple[Step, ...]:
+    """From "everything is prepared" to "the new slot has the traffic", in the order of the mode."""
+    if old is None:
+        return (
+            start(facts, new, new.moving, "first release", "start"),
+            probe(new, GOOD_NEW, "no traffic before it answers"),
+            *smoke(new),
+            commit(new),
+        )
+    if mode == "overlap":
+        return (
+            start(facts, new, new.moving, "overlap: both may run", "start"),
+            probe(new, GOOD_NEW, "no traffic before it answers"),
+            *smoke(new),
+            commit(new),
+            *stop_old(old, drain, "traffic has moved away"),
+        )
+    if mode == "single-writer":
+        late = workers(new)
+        standby = {"slot": new.slot}
+        return (
+            Step("standby", "standby-on", "only one release may write", standby),
+            start(facts, new, (new.web,), "single-writer: it only reads yet", "start"),
+            probe(new, GOOD_NEW, "no traffic before it answers"),
+            *smoke(new),
+            hold(facts, "single-writer: no request may reach two writers"),
+            *stop_old(old, drain, "its writes end before the new one's begin"),
+            Step("lift", "standby-off", "the old writer is gone", standby),
+            commit(new),
+            *((start(facts, new, late, "workers move after the commit", "workers"),) * bool(late)),
+        )
+    return (
+        hold(facts, "recreate: one slot at a time"),
+        *stop_old(old, drain, "makes room for the new slot"),
+        start(facts, new, new.moving, "recreate: the old slot is gone", "start"),
+        probe(new, GOOD_NEW, "no traffic before it answers"),
+        *smoke(new),
+        commit(new),
+    )
