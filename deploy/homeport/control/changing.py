@@ -1,0 +1,131 @@
+"""The verbs that change the host, or follow what changes it: one request, one verdict."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any, Callable, Mapping
+
+from homeport.control import images, present
+from homeport.control.context import Context, print_json
+from homeport.control.session import Session
+from homeport.control.settings import Wrong, duration
+from homeport.errors import Internal, UsageError
+from homeport.model import Request
+
+
+def deploy(context: Context) -> int:
+    """Makes an image live."""
+    return carry_out(context, deploy_request(context, "deploy"))
+
+
+def deploy_request(context: Context, verb: str) -> Request:
+    """What ``deploy`` asks, and what ``plan`` asks about."""
+    options = context.options
+    request = context.request(
+        verb,
+        compose=context.compose_text,
+        force=options.force,
+        shared=options.shared,
+        monitor=monitor(context),
+    )
+    context.host  # a missing host is said before a registry is asked
+    if options.shared:
+        return request
+    name = options.image or images.of_compose(context.compose_path, context.settings)
+    if options.from_local:
+        return replace(request, image=images.from_local(name, context.settings.app))
+    image, auth = images.from_registry(name)
+    return replace(request, image=image, auth=auth)
+
+
+def monitor(context: Context) -> float | None:
+    """The seconds of ``--monitor``; raises UsageError for anything that is no duration."""
+    text = getattr(context.options, "monitor", None)
+    try:
+        return None if text is None else duration(text)
+    except Wrong as wrong:
+        raise UsageError.of(wrong.what, "--monitor", mend=wrong.mend) from None
+
+
+def rollback(context: Context) -> int:
+    """Goes back to a release, or to the one before."""
+    release = context.options.release or ""
+    return carry_out(
+        context, context.request("rollback", release=release, monitor=monitor(context))
+    )
+
+
+def attach(context: Context) -> int:
+    """Follows a run that goes on, or tells how it ended."""
+    return carry_out(context, context.request("attach", release=context.options.run or ""))
+
+
+def recover(context: Context) -> int:
+    """Finishes or takes back what was interrupted."""
+    return carry_out(context, context.request("recover"))
+
+
+def remove(context: Context) -> int:
+    """Takes the app's containers, images and routes away; what is in its folder stays."""
+    app, host = context.settings.app, context.host.address
+    asked = f"Stop {app} on {host} and take its containers away? Its data and app.env stay."
+    if not context.ask(asked):
+        print("Nothing was done.", file=sys.stderr)
+        return 0
+    return carry_out(context, replace(context.request("remove"), yes=True))
+
+
+def carry_out(context: Context, request: Request) -> int:
+    """Sends the request, shows what happens, and gives the exit code of the verdict."""
+    session = Session(request, context.open_line)
+    view = present.for_terminal(verbose=context.verbose)
+    steps: dict[str, Mapping[str, Any]] = {}
+    last: Mapping[str, Any] = {}
+    try:
+        for event in session:
+            if event["e"] == "step":
+                steps[str(event.get("id"))] = event
+            if event["e"] == "verdict":
+                last = event
+            else:
+                view.show(event)
+    except KeyboardInterrupt:
+        view.close()
+        tell_detached(session.run)
+        return 130
+    finally:
+        view.close()
+    if not last:
+        raise Internal.of("the run ended without a verdict", mend="homeport attach")
+    present.verdict(last, verbose=context.verbose)
+    if context.json:
+        print_json(
+            {
+                **{key: last[key] for key in last if key != "e"},
+                "steps": [
+                    {"id": name, "state": step.get("state"), "seconds": step.get("seconds")}
+                    for name, step in steps.items()
+                ],
+            }
+        )
+    return int(last.get("code", Internal.code))
+
+
+def tell_detached(run: str) -> None:
+    """What Ctrl-C means: only the looking ends."""
+    if run:
+        print(f"\nThe host goes on with run {run} by itself.", file=sys.stderr)
+        print(f"  to see how it ends:  homeport attach {run}", file=sys.stderr)
+    else:
+        print("\nStopped before the host said that it began.", file=sys.stderr)
+        print("  to be sure:  homeport status", file=sys.stderr)
+
+
+VERBS: Mapping[str, Callable[[Context], int]] = {
+    "deploy": deploy,
+    "rollback": rollback,
+    "attach": attach,
+    "recover": recover,
+    "remove": remove,
+}

@@ -1,0 +1,105 @@
+"""Which image is meant: by name from a registry, from this machine, or by the compose file."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from homeport.control import credentials, reference, registry
+from homeport.errors import ComposeError, ImageMissing, UsageError
+from homeport.model import Image, Settings
+
+TIMEOUT = 60
+
+
+def from_registry(name: str) -> tuple[Image, str]:
+    """The image and the ``X-Registry-Auth`` for the host; raises UsageError, RegistryError."""
+    try:
+        ref = reference.parse(name)
+    except ValueError as error:
+        raise UsageError.of(
+            "that is no image", name, str(error), "homeport deploy ghcr.io/ME/APP:TAG"
+        ) from None
+    login = credentials.find(ref.login)
+    image = registry.resolve(ref, login, name)
+    return image, login.registry_auth() if login is not None else ""
+
+
+def from_local(name: str, app: str) -> Image:
+    """An image of this machine, tagged by its id so that only this very one can be meant."""
+    found = _docker(["image", "inspect", name])
+    if found.returncode:
+        raise ImageMissing.of(
+            "this machine has no such image",
+            name,
+            found.stderr.strip(),
+            "docker build -t NAME . , then homeport deploy --from-local NAME",
+        )
+    data = json.loads(found.stdout)[0]
+    ref = f"homeport.local/{app}:{data['Id'].split(':')[-1][:12]}"
+    tagged = _docker(["tag", name, ref])
+    if tagged.returncode:
+        raise ImageMissing.of("it cannot be tagged", name, tagged.stderr.strip(), "docker info")
+    parts = [data.get("Os", "linux"), data.get("Architecture", ""), data.get("Variant", "")]
+    platform = "/".join(part for part in parts if part)
+    return Image(ref, "", (platform,), int(data.get("Size", 0)))
+
+
+def of_compose(path: Path, settings: Settings) -> str:
+    """The image that the compose file names for the web service, with this machine's variables."""
+    service = settings.web.service
+    services = read_compose(path).get("services", {})
+    if service not in services:
+        raise ComposeError.of(
+            f"it has no service {service!r}",
+            str(path),
+            f"it has {', '.join(sorted(services)) or 'none'}",
+            "homeport.toml: [web] service",
+        )
+    image = services[service].get("image")
+    if not image:
+        raise UsageError.of(
+            "which image?",
+            f"{path}: {service}",
+            "the service has no image:",
+            "homeport deploy IMAGE, or homeport deploy --from-local IMAGE",
+        )
+    return str(image)
+
+
+def read_compose(path: Path) -> dict[str, Any]:
+    """The compose file as Compose itself reads it, with this machine's variables.
+
+    Raises ComposeError, with Compose's own words, where it does not like it; UsageError where
+    there is no Compose here.
+    """
+    if not path.is_file():
+        raise ComposeError.of("there is no such file", str(path), mend="homeport.toml: compose")
+    base = ["compose", "-f", str(path), "config", "--format", "json"]
+    done = _docker([*base, "--no-env-resolution"])
+    if done.returncode and re.search(r"unknown (flag|shorthand)", done.stderr):
+        done = _docker(base)
+    if done.returncode == 127 or "is not a docker command" in done.stderr:
+        raise UsageError.of(
+            "Docker Compose is needed on this machine to read the compose file",
+            str(path),
+            done.stderr.strip(),
+            "homeport deploy IMAGE needs none; or install docker and docker compose",
+        )
+    if done.returncode:
+        raise ComposeError.of("Compose refuses the file", str(path), done.stderr.strip())
+    data: dict[str, Any] = json.loads(done.stdout)
+    return data
+
+
+def _docker(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    argv = ["docker", *arguments]
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT)
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(argv, 127, "", "there is no docker here")
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(argv, 124, "", f"no answer in {TIMEOUT} s")

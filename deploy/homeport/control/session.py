@@ -1,0 +1,189 @@
+"""One request to the agent and its events, to the verdict, over one line to the host."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+from homeport import wire
+from homeport.control import bundle
+from homeport.control.line import Line, Lost, Pipe
+from homeport.errors import HomeportError, HostFault, Internal, NotSetUp, Problem, RunLost
+from homeport.model import Image, Request
+
+Event = dict[str, Any]
+Open = Callable[[], Line]
+
+#: the agent speaks at least every 15 s; three times that is a dead connection
+SILENCE = 3 * wire.SILENCE
+#: verbs that change something and go on without us
+RUNS = ("deploy", "rollback", "recover", "remove", "attach")
+
+
+class Session:
+    """Sends ``request`` over the line that ``open_line`` gives; iterate it for the events.
+
+    The last event is always a verdict. A connection lost in the middle of a run is opened once
+    more to attach to it; raises RunLost where that does not help, HostFault where the agent
+    does not start.
+    """
+
+    def __init__(self, request: Request, open_line: Open) -> None:
+        self._request = request
+        self._open = open_line
+        self._line: Line | None = None
+        self.run = ""
+
+    def __iter__(self) -> Iterator[Event]:
+        try:
+            yield from self._events()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the line; a run on the host goes on."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def _events(self) -> Iterator[Event]:
+        self._line = self._open()
+        try:
+            yield from self._converse(self._line, self._request)
+            return
+        except Lost as lost:
+            if not self.run:
+                raise self._never_began(lost) from None
+            yield {"e": "notice", "text": f"connection lost ({lost}); attaching to {self.run}"}
+        self.close()
+        attach = replace(self._request, verb="attach", release=self.run, image=None, auth="")
+        try:
+            self._line = self._open()
+            yield from self._converse(self._line, attach)
+        except (Lost, HomeportError) as error:
+            raise self._lost(error) from None
+
+    def _converse(self, line: Line, request: Request) -> Iterator[Event]:
+        agent = bundle.build()
+        pipe = line.run(command(agent.hash))
+        # sent at once: waiting for an answer first would cost a round trip
+        pipe.send(wire.frame(wire.encode(request).rstrip()))
+        while True:
+            raw = pipe.read_line(SILENCE)
+            if not raw:
+                raise self._ended(pipe, line)
+            event = _event(raw, line)
+            if event["e"] == "need":
+                yield from self._answer(event, pipe, line, agent, request.image)
+                continue
+            if event["e"] == "run":
+                self.run = str(event.get("run", ""))
+            yield event
+            if event["e"] == "verdict":
+                pipe.end_input()
+                return
+
+    def _answer(
+        self, event: Event, pipe: Pipe, line: Line, agent: bundle.Bundle, image: Image | None
+    ) -> Iterator[Event]:
+        """What the agent asked for: itself, or an image of this machine."""
+        if event.get("need") == "agent":
+            packed = agent.packed()
+            pipe.send(b"%d\n" % len(packed) + packed)
+        elif event.get("need") == "image" and image is not None:
+            failure = ""
+            for step in send_image(str(event.get("ref", image.ref)), image.size, line):
+                failure = str(step.get("failure", ""))
+                yield step
+            pipe.send(b"image failed\n" if failure else b"image ok\n")
+        else:
+            raise Internal.of(f"the agent asked for what is not known: {event}", line.where)
+
+    def _ended(self, pipe: Pipe, line: Line) -> Exception:
+        """Why there was no verdict: the agent never began, or the connection broke."""
+        code, errors = pipe.finish()
+        if code < 0 or self.run:
+            return Lost("it was closed" if code < 0 else f"the agent ended with {code}")
+        last = "\n".join(errors.strip().splitlines()[-10:])
+        if code == 127:
+            return NotSetUp.of(
+                "the host has no python3", line.where, last, "on the host: apt install python3"
+            )
+        return HostFault.of(
+            f"the agent ended with {code} and no verdict", line.where, last, "homeport recover"
+        )
+
+    def _never_began(self, lost: Lost) -> HomeportError:
+        why = f"{lost}, before the host said that it began"
+        mend = "homeport attach"
+        if self._request.verb not in RUNS:
+            mend = "the same command again"
+        return RunLost.of("the connection was lost", why=why, mend=mend)
+
+    def _lost(self, error: Exception) -> HomeportError:
+        problems = error.problems if isinstance(error, HomeportError) else (Problem(str(error)),)
+        first = Problem(
+            "the connection was lost; the host goes on with the run by itself",
+            f"run {self.run}",
+            "and attaching to it again failed",
+            f"homeport attach {self.run}",
+        )
+        return RunLost(first, *problems)
+
+
+def command(agent: str) -> str:
+    """The shell command that starts the agent of that hash on a host."""
+    source = Path(__file__).with_name("bootstrap.py").read_text(encoding="utf-8")
+    return f"exec python3 -I -c {shlex.quote(source)} {shlex.quote(agent)}"
+
+
+def _event(raw: bytes, line: Line) -> Event:
+    try:
+        event = json.loads(raw)
+        if isinstance(event, dict) and isinstance(event.get("e"), str):
+            return event
+    except ValueError:
+        pass
+    text = raw.decode("utf-8", "replace").strip()
+    raise HostFault.of(
+        "the host answered something that is not Homeport's",
+        line.where,
+        text[:200],
+        "nothing that a login prints may reach stdout: look at the shell's start files there",
+    )
+
+
+def send_image(ref: str, size: int, line: Line) -> Iterator[Event]:
+    """Streams ``docker save`` of this machine into ``docker load`` of the host, with progress.
+
+    The last event carries ``failure``, the reason in a word or two, if it did not work.
+    """
+    save = subprocess.Popen(["docker", "save", ref], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert save.stdout is not None and save.stderr is not None
+    load = line.run("docker load")
+    packer = zlib.compressobj(1, wbits=31)
+    sent = 0
+    try:
+        while chunk := save.stdout.read(1 << 20):
+            load.send(packer.compress(chunk))
+            sent += len(chunk)
+            progress = {"e": "progress", "id": "pull", "text": f"sending {ref}"}
+            yield {**progress, "done": sent, "total": max(size, sent)}
+        load.send(packer.flush())
+        load.end_input()
+        while load.read_line(600):
+            pass
+        code, errors = load.finish()
+    except Lost as lost:
+        save.kill()
+        code, errors = 1, str(lost)
+    complaint = save.stderr.read().decode("utf-8", "replace").strip()
+    if save.wait() or code:
+        yield {"e": "notice", "failure": complaint or errors.strip() or f"docker load: {code}"}
+        return
+    yield {"e": "progress", "id": "pull", "text": f"sent {ref}", "done": sent, "total": sent}

@@ -1,0 +1,307 @@
+"""SSH: Fabric's connection with the host's key always verified. Nothing else imports Fabric.
+
+Fabric itself accepts any key (it sets AutoAddPolicy and loads no known_hosts), so the keys that are
+trusted and the policy are set here, on every connection and on every jump host before it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from homeport.control import hostkeys
+from homeport.control.line import TAIL, Lost, Pipe
+from homeport.errors import (
+    ConnectError,
+    HomeportError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    LoginRefused,
+)
+from homeport.model import HostAddress
+
+if TYPE_CHECKING:
+    from paramiko import Channel, PKey
+
+CONNECT = 15.0
+KEEPALIVE = 15
+KEY = "HOMEPORT_SSH_KEY"
+
+
+class SshPipe:
+    """A command on the other side of an SSH connection."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._pending = b""
+        self._errors = b""
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._channel.settimeout(None)
+            self._channel.sendall(data)
+        except OSError as error:
+            raise Lost(str(error) or "the connection is closed") from None
+
+    def end_input(self) -> None:
+        self._channel.shutdown_write()
+
+    def read_line(self, timeout: float) -> bytes:
+        while b"\n" not in self._pending:
+            self._channel.settimeout(timeout)
+            try:
+                chunk = self._channel.recv(65536)
+            except TimeoutError:
+                raise Lost(f"nothing came for {timeout:g} s") from None
+            self._drain()
+            if not chunk:
+                rest, self._pending = self._pending, b""
+                return rest
+            self._pending += chunk
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line + b"\n"
+
+    def _drain(self) -> None:
+        while self._channel.recv_stderr_ready():
+            chunk = self._channel.recv_stderr(65536)
+            if not chunk:
+                return
+            self._errors = (self._errors + chunk)[-TAIL:]
+
+    def finish(self) -> tuple[int, str]:
+        # a lost connection has no exit status and would be waited for in vain
+        self._channel.status_event.wait(5)
+        self._drain()
+        return self._channel.exit_status, self._errors.decode("utf-8", "replace")
+
+
+class SshLine:
+    """One SSH connection, opened and verified."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.user = str(connection.user)
+        self.address = str(connection.host)
+        self.port = int(connection.port)
+
+    @property
+    def where(self) -> str:
+        return f"{self.user}@{hostkeys.lookup_name(self.address, self.port)}"
+
+    @property
+    def used_key(self) -> str:
+        """The public key that logged in, as an authorized_keys line, or "" (a password)."""
+        return str(getattr(self._connection.client.get_transport(), "used_key", ""))
+
+    def run(self, command: str) -> Pipe:
+        from paramiko import SSHException
+
+        try:
+            channel = self._connection.client.get_transport().open_session(timeout=CONNECT)
+            channel.exec_command(command)
+        except (SSHException, OSError, AttributeError) as error:
+            raise Lost(str(error) or "the connection is closed") from None
+        return SshPipe(channel)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def connect(target: HostAddress, password: str | None = None) -> SshLine:
+    """An open connection to ``target``; raises ConnectError or one of its kinds."""
+    import fabric
+    import paramiko
+
+    # paramiko logs tracebacks of failures that are reported below in words
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+    connection = fabric.Connection(
+        host=_config_safe(target.address),
+        user=target.user,
+        # 22 is what is meant when nothing is said: then ~/.ssh/config may know better
+        port=None if target.port == 22 else target.port,
+        connect_timeout=int(CONNECT),
+        connect_kwargs=_credentials(password),
+    )
+    name = hostkeys.lookup_name(connection.host, connection.port)
+    where = f"{connection.user}@{name}"
+    hop = connection
+    while isinstance(hop, fabric.Connection):
+        _trust_only_known(hop)
+        hop = hop.gateway
+    try:
+        if connection.gateway is None:
+            connection.connect_kwargs["sock"] = _dial(connection.host, connection.port)
+        connection.open()
+        transport = connection.client.get_transport()
+        transport.set_keepalive(KEEPALIVE)
+    except HomeportError:
+        connection.close()
+        raise
+    except paramiko.BadHostKeyException as error:
+        raise _changed(name, _key(error.key)) from None
+    except paramiko.PasswordRequiredException:
+        raise LoginRefused.of(
+            "the key is locked with a passphrase", where, mend="ssh-add, then the same again"
+        ) from None
+    except paramiko.AuthenticationException as error:
+        raise _refused(where, error) from None
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise _unreachable(where, error) from None
+    return SshLine(connection)
+
+
+def offered_key(target: HostAddress) -> tuple[str, hostkeys.HostKey]:
+    """The name ``target`` is known by and the key it shows now, before anything is trusted."""
+    import fabric
+    import paramiko
+
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+    port = None if target.port == 22 else target.port
+    asked = fabric.Connection(host=_config_safe(target.address), user=target.user, port=port)
+    hop = asked.gateway
+    while isinstance(hop, fabric.Connection):
+        _trust_only_known(hop)
+        hop = hop.gateway
+    name = hostkeys.lookup_name(asked.host, asked.port)
+    try:
+        sock = asked.open_gateway() if asked.gateway else _dial(asked.host, asked.port)
+        transport = paramiko.Transport(sock)
+        try:
+            transport.start_client(timeout=CONNECT)
+            return name, _key(transport.get_remote_server_key())
+        finally:
+            transport.close()
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise _unreachable(name, error) from None
+
+
+def _config_safe(address: str) -> str:
+    # Fabric splits host strings at "@" and ":"; an IPv6 address must come in brackets
+    return f"[{address}]" if ":" in address else address
+
+
+def _credentials(password: str | None) -> dict[str, Any]:
+    kwargs: dict[str, Any] = {"banner_timeout": CONNECT, "auth_timeout": CONNECT}
+    kwargs["transport_factory"] = _recording_transport()
+    path = os.environ.get(KEY, "")
+    if path:
+        key = Path(path).expanduser()
+        if not key.is_file():
+            raise LoginRefused.of("there is no such key file", f"{KEY}={path}", mend=f"unset {KEY}")
+        kwargs["key_filename"] = [str(key)]
+    if password is not None:
+        kwargs["password"] = password
+    return kwargs
+
+
+def _recording_transport() -> Any:
+    """A Transport that remembers the key that logged in: ``setup`` authorises that one."""
+    import paramiko
+
+    class Recording(paramiko.Transport):
+        used_key = ""
+
+        def auth_publickey(self, username: str, key: PKey, event: Any = None) -> list[str]:
+            more = super().auth_publickey(username, key, event)
+            self.used_key = _key(key).text()
+            return more
+
+    return Recording
+
+
+def _dial(address: str, port: int) -> socket.socket:
+    sock = socket.create_connection((address, port), timeout=CONNECT)
+    # without it every exec waits ~42 ms for Nagle
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _trust_only_known(connection: Any) -> None:
+    """Loads the keys trusted for this connection's host; any other key ends it."""
+    import paramiko
+
+    class Refuse(paramiko.MissingHostKeyPolicy):
+        def missing_host_key(self, client: Any, hostname: str, key: PKey) -> None:
+            raise _unknown(hostname, _key(key))
+
+    name = hostkeys.lookup_name(connection.host, connection.port)
+    trusted = connection.client.get_host_keys()
+    trusted.clear()
+    for kind, key in _known(name):
+        trusted.add(name, kind, key)
+    connection.client.set_missing_host_key_policy(Refuse())
+
+
+def _known(name: str) -> list[tuple[str, PKey]]:
+    """The keys the first place that knows ``name`` holds for it."""
+    from paramiko.hostkeys import HostKeyEntry, HostKeys, InvalidHostKey
+
+    try:
+        given = hostkeys.from_environment()
+    except ValueError as error:
+        raise HostKeyUnknown.of(str(error), hostkeys.VARIABLE) from None
+    texts = [f"{name} {key.text()}" for key in given]
+    files = [path.read_text(errors="replace") for path in hostkeys.places() if path.is_file()]
+    for text in ["\n".join(texts), *files]:
+        entries = HostKeys()
+        for number, line in enumerate(text.splitlines(), 1):
+            try:
+                entry = HostKeyEntry.from_line(line, number)
+            except InvalidHostKey:
+                continue  # another tool's line; it can only make a key unknown, never trusted
+            if entry is not None and entry.key is not None:
+                for one in entry.hostnames or ():
+                    entries.add(one, entry.key.get_name(), entry.key)
+        found = entries.lookup(name)
+        if found:
+            return [(kind, found[kind]) for kind in found.keys()]
+    return []
+
+
+def _key(key: PKey) -> hostkeys.HostKey:
+    return hostkeys.HostKey(key.get_name(), key.get_base64())
+
+
+def _unknown(name: str, key: hostkeys.HostKey) -> HomeportError:
+    return HostKeyUnknown.of(
+        "its host key has never been seen",
+        name,
+        f"it shows {key.kind} {key.fingerprint}; nothing was sent to it",
+        f"homeport setup --host USER@{name} compares and pins it; in CI put the line of the "
+        f"host's /etc/ssh/ssh_host_ed25519_key.pub into {hostkeys.VARIABLE}",
+    )
+
+
+def _changed(name: str, key: hostkeys.HostKey) -> HomeportError:
+    return HostKeyChanged.of(
+        "its host key is not the one that was pinned",
+        name,
+        f"it shows {key.kind} {key.fingerprint}: another machine answers there, or the host was "
+        "installed anew; nothing was sent to it",
+        f"if it was: ssh-keygen -f {hostkeys.pins()} -R '{name}', the same for "
+        f"~/.ssh/known_hosts or {hostkeys.VARIABLE}, then homeport setup",
+    )
+
+
+def _refused(where: str, error: Exception) -> HomeportError:
+    return LoginRefused.of(
+        "the host refused the login",
+        where,
+        f"no key or password it was offered is accepted there ({error})",
+        f"homeport setup --host USER@ADDRESS authorises your key; {KEY}=FILE names another one",
+    )
+
+
+def _unreachable(where: str, error: Exception) -> HomeportError:
+    if isinstance(error, socket.gaierror):
+        return ConnectError.of("there is no such name", where, str(error), "check [host] address")
+    if isinstance(error, ConnectionRefusedError):
+        why, mend = "nothing listens there", "on the host: sudo systemctl enable --now ssh"
+    elif isinstance(error, TimeoutError):
+        why, mend = f"no answer in {CONNECT:g} s", "is it on, and on this network? ping it"
+    else:
+        why, mend = str(error) or type(error).__name__, "the same command again; -v tells more"
+    return ConnectError.of("it cannot be reached by SSH", where, why, mend)
