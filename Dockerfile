@@ -50,5 +50,5 @@ COPY --from=dependencies --chown=10001:10001 /build/app/data /app/data
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=6s --start-period=60s --start-interval=2s --retries=3 \
-    CMD ["python", "/app/foodbudget/healthcheck.py"]
+    CMD ["python", "-IS", "/app/foodbudget/healthcheck.py"]
 CMD ["python", "-m", "gunicorn"]
