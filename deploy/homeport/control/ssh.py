@@ -121,21 +121,10 @@ def connect(target: HostAddress, password: str | None = None) -> SshLine:
         if connection.gateway is None:
             connection.connect_kwargs["sock"] = _dial(connection.host, connection.port)
         connection.open()
-        transport = connection.client.get_transport()
-        transport.set_keepalive(KEEPALIVE)
-    except HomeportError:
-        connection.close()
-        raise
-    except paramiko.BadHostKeyException as error:
-        raise _changed(name, _key(error.key)) from None
-    except paramiko.PasswordRequiredException:
-        raise LoginRefused.of(
-            "the key is locked with a passphrase", where, mend="ssh-add, then the same again"
-        ) from None
-    except paramiko.AuthenticationException as error:
-        raise _refused(where, error) from None
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        raise _unreachable(where, error) from None
+        connection.client.get_transport().set_keepalive(KEEPALIVE)
+    except (paramiko.SSHException, HomeportError, OSError, EOFError) as error:
+        connection.client.close()
+        raise _in_words(error, name, where) from None
     return SshLine(connection)
 
 
@@ -282,13 +271,25 @@ def _changed(name: str, key: hostkeys.HostKey) -> HomeportError:
     )
 
 
-def _refused(where: str, error: Exception) -> HomeportError:
-    return LoginRefused.of(
-        "the host refused the login",
-        where,
-        f"no key or password it was offered is accepted there ({error})",
-        f"homeport setup --host USER@ADDRESS authorises your key; {KEY}=FILE names another one",
-    )
+def _in_words(error: Exception, name: str, where: str) -> Exception:
+    """What a failed connection means, as one of our errors."""
+    import paramiko
+
+    if isinstance(error, HomeportError):
+        return error
+    if isinstance(error, paramiko.BadHostKeyException):
+        return _changed(name, _key(error.key))
+    if isinstance(error, paramiko.PasswordRequiredException):
+        mend = "ssh-add, then the same again"
+        return LoginRefused.of("the key is locked with a passphrase", where, mend=mend)
+    if isinstance(error, paramiko.AuthenticationException):
+        return LoginRefused.of(
+            "the host refused the login",
+            where,
+            f"no key or password it was offered is accepted there ({error})",
+            f"homeport setup --host USER@ADDRESS authorises your key; {KEY}=FILE names another",
+        )
+    return _unreachable(where, error)
 
 
 def _unreachable(where: str, error: Exception) -> HomeportError:
