@@ -159,7 +159,7 @@ def test_the_reference_names_every_key_of_the_model() -> None:
         assert set(settings.KEYS[section]) == set(shown[section])
     assert set(shown["smoke"][0]) == {one.name for one in dataclasses.fields(Smoke)}
     for key in re.findall(r"^#?\|? ?(\w+) = ", EXAMPLE, re.MULTILINE):
-        before = re.split(rf"^#?\\|? ?{key} = ", EXAMPLE, maxsplit=1, flags=re.MULTILINE)[0]
+        before = re.split(rf"^#?\|? ?{key} = ", EXAMPLE, maxsplit=1, flags=re.MULTILINE)[0]
         about = before.rsplit("\n\n", 1)[-1]
         assert re.search(r"must be given|default|not together", about), key
 
