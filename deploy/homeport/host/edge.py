@@ -89,6 +89,7 @@ class Edge:
     def apply(self, change: str, wanted: edges.Wanted, pull: Callable[[], None]) -> None:
         """Make the edge answer for ``wanted.sites``; ``pull`` fetches a missing image."""
         with self._locked():
+            self._no_hold_elsewhere()
             (self._folder / "admin").mkdir(parents=True, exist_ok=True)
             (self._folder / "data").mkdir(exist_ok=True)
             (self._folder / "conf").mkdir(exist_ok=True)
@@ -111,9 +112,22 @@ class Edge:
             if change == "load":
                 self._admin("POST", "/load", conf)
 
-    def join(self, network: str) -> None:
-        """Let the edge reach an app's network."""
-        self._engine.connect(network, NAME)
+    def _no_hold_elsewhere(self, within: float = 60.0) -> None:
+        """Wait until no other app holds: loading a configuration fails every held request."""
+        end = time.monotonic() + within
+        while True:
+            links = (self._paths.home / "run").glob("*/live")
+            held = [
+                one.parent.name
+                for one in links
+                if one.parent.name != self._paths.app and one.read_text().endswith("/hold.sock")
+            ]
+            if not held:
+                return
+            if time.monotonic() >= end:
+                what = f"{', '.join(held)} holds its requests; the edge cannot be changed now"
+                raise HostFault(Problem(what, NAME, "", "homeport status there, then again"))
+            time.sleep(0.1)
 
     def _create(self, ports: tuple[int, ...]) -> None:
         if self._engine.network(NETWORK) is None:
