@@ -211,6 +211,15 @@ def test_a_login_that_is_not_let_in(
     assert "homeport setup" in caught.value.problems[0].mend
 
 
+def test_a_login_with_nothing_to_offer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key, no agent, no password: LoginRefused as well, not "cannot be reached"."""
+    hostkeys.pin(server.name, server.host_key)
+    monkeypatch.delenv("HOMEPORT_SSH_KEY")
+    with pytest.raises(LoginRefused) as caught:
+        ssh.connect(server.target)
+    assert "homeport setup" in caught.value.problems[0].mend
+
+
 def test_a_key_file_that_is_not_there(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable's own mistake is named as such, before anything is sent."""
     hostkeys.pin(server.name, server.host_key)

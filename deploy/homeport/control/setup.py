@@ -167,7 +167,7 @@ def tell(found: survey.Survey, where: str, app: str, key: str) -> list[str]:
         "",
         "As root, once:",
         f"  user {AGENT_USER}, in group docker (which is as good as root on that machine)",
-        f"  /opt/homeport and /opt/{app}, owned by {AGENT_USER}"
+        f"  /opt/homeport and /opt/{app}, owned by {AGENT_USER}",
         f"  /opt/{app}/app.env for your settings, readable by {AGENT_USER} only",
     ]
     if key:

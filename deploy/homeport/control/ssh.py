@@ -123,8 +123,10 @@ def connect(target: HostAddress, password: str | None = None) -> SshLine:
         connection.open()
         connection.client.get_transport().set_keepalive(KEEPALIVE)
     except (paramiko.SSHException, HomeportError, OSError, EOFError) as error:
+        transport = connection.client.get_transport()
+        answered = transport is not None and transport.is_active()
         connection.client.close()
-        raise _in_words(error, name, where) from None
+        raise _in_words(error, name, where, answered) from None
     return SshLine(connection)
 
 
@@ -271,8 +273,8 @@ def _changed(name: str, key: hostkeys.HostKey) -> HomeportError:
     )
 
 
-def _in_words(error: Exception, name: str, where: str) -> Exception:
-    """What a failed connection means, as one of our errors."""
+def _in_words(error: Exception, name: str, where: str, answered: bool) -> Exception:
+    """What a failed connection means; ``answered``: the host is still there to talk to."""
     import paramiko
 
     if isinstance(error, HomeportError):
@@ -282,7 +284,8 @@ def _in_words(error: Exception, name: str, where: str) -> Exception:
     if isinstance(error, paramiko.PasswordRequiredException):
         mend = "ssh-add, then the same again"
         return LoginRefused.of("the key is locked with a passphrase", where, mend=mend)
-    if isinstance(error, paramiko.AuthenticationException):
+    # with no key at all to offer, paramiko raises its plainest error
+    if isinstance(error, paramiko.AuthenticationException) or answered:
         return LoginRefused.of(
             "the host refused the login",
             where,
