@@ -1,0 +1,355 @@
+"""The command line: words in, exit code and text out; no host behind it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homeport.control import cli, init, present, report, survey
+from homeport.control.context import Context, parse_host
+from homeport.control.setup import read_public
+from homeport.errors import SmokeFailed, UsageError
+from homeport.model import HostAddress
+
+BASE = HostAddress("pi.local", "homeport", 2222)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("x", HostAddress("x", "homeport", 22)),
+        ("pi@x", HostAddress("x", "pi", 22)),
+        ("pi@x:23", HostAddress("x", "pi", 23)),
+        ("x:23", HostAddress("x", "homeport", 23)),
+        ("fe80::1", HostAddress("fe80::1", "homeport", 22)),
+        ("pi@[fe80::1]:23", HostAddress("fe80::1", "pi", 23)),
+        ("[pi.local]:23", HostAddress("pi.local", "homeport", 23)),
+        ("local", HostAddress("local", "homeport", 22)),
+    ],
+)
+def test_hosts(text: str, meant: HostAddress) -> None:
+    """``[user@]address[:port]``; the user of [host] where none is given."""
+    assert parse_host(text, BASE) == meant
+
+
+@pytest.mark.parametrize("text", ["@x", "x:0", "x:99999", "x:y", "-oProxyCommand=x", "a b", "-l@x"])
+def test_what_is_no_host_is_refused(text: str) -> None:
+    """Nothing that ssh could take for an option."""
+    with pytest.raises(UsageError):
+        parse_host(text, BASE)
+
+
+def test_options_stand_before_or_after_the_verb() -> None:
+    """Both orders mean the same, and a verb's own defaults do not undo the first."""
+    for words in (["--host", "x", "--json", "status"], ["status", "--host", "x", "--json"]):
+        options = cli.parse(words)
+        assert (options.verb, options.host, options.json, options.yes) == (
+            "status",
+            "x",
+            True,
+            False,
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        (["deplyo"], "did you mean homeport deploy?"),
+        (["--host", "status", "stats"], "did you mean homeport status?"),
+        (["fly"], "homeport --help"),
+        (["status", "--jsn"], "homeport"),
+        ([], "homeport --help"),
+    ],
+)
+def test_a_wrong_command_line(
+    words: list[str], mend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, the near verb, nothing on stdout."""
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and mend in err
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_missing_file_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--json: the failure is one object on stdout, words go to stderr."""
+    assert cli.main(["status", "--json"]) == 10
+    out, err = capsys.readouterr()
+    assert json.loads(out)["code"] == 10 and "homeport init" in err
+
+
+def test_no_host_is_said_before_a_registry_is_asked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """homeport deploy without a host: usage, with both ways to name one."""
+    (folder / "homeport.toml").write_text('app = "a"\ncompose = "c.yml"')
+    (folder / "c.yml").write_text("services: {}")
+    assert cli.main(["deploy", "nowhere.invalid/a"]) == 2
+    assert "--host" in capsys.readouterr().err
+
+
+def test_a_monitor_without_unit_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Durations on the command line have units too."""
+    (folder / "homeport.toml").write_text('app = "a"\ncompose = "c.yml"')
+    (folder / "c.yml").write_text("services: {}")
+    assert cli.main(["deploy", "a", "--monitor", "1"]) == 2
+    assert "--monitor" in capsys.readouterr().err
+
+
+def test_nothing_is_removed_unasked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """remove without --yes and without a person ends before any connection."""
+    (folder / "homeport.toml").write_text('app = "a"\n[host]\naddress = "nowhere.invalid"')
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert cli.main(["remove"]) == 2
+
+
+def test_help_is_quick() -> None:
+    """``homeport --help`` names every verb within 300 ms (best of five) and loads no Fabric."""
+    words = [sys.executable, "-X", "importtime", "-m", "homeport.control.cli", "--help"]
+    took = []
+    for _ in range(5):
+        began = time.monotonic()
+        done = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ))
+        took.append(time.monotonic() - began)
+    assert done.returncode == 0
+    assert all(name in done.stdout for name, _, _ in cli.VERBS)
+    assert not {"fabric", "paramiko", "rich"} & set(done.stderr.split())
+    assert min(took) <= 0.3
+
+
+def test_who_asks_in_ci(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workflow's actor and run stand in the cause."""
+    (folder / "homeport.toml").write_text('app = "a"')
+    for key, value in {
+        "GITHUB_ACTOR": "octo",
+        "GITHUB_SERVER_URL": "https://git.example",
+        "GITHUB_REPOSITORY": "me/app",
+        "GITHUB_RUN_ID": "7",
+    }.items():
+        monkeypatch.setenv(key, value)
+    cause = Context(cli.parse(["rollback", "--why", "bad colours"])).request("rollback").cause
+    assert (cause.who, cause.why) == ("octo", "bad colours")
+    assert cause.url == "https://git.example/me/app/actions/runs/7"
+
+
+EVENTS: list[dict[str, Any]] = [
+    {"e": "run", "run": "r1", "verb": "deploy", "app": "a"},
+    {
+        "e": "plan",
+        "release": "r0002-1a2b3c4",
+        "mode": "overlap",
+        "steps": [{"id": "pull", "cause": "missing"}, {"id": "start", "cause": "new"}],
+        "skips": [{"id": "backup", "reason": "not configured"}],
+        "notices": ["no HEALTHCHECK"],
+    },
+    {"e": "step", "id": "pull", "state": "begin"},
+    {"e": "progress", "id": "pull", "text": "app", "done": 0, "total": 100_000_000},
+    {"e": "progress", "id": "pull", "text": "app", "done": 1, "total": 100_000_000},
+    {"e": "progress", "id": "pull", "text": "app", "done": 55_000_000, "total": 100_000_000},
+    {"e": "step", "id": "pull", "state": "done", "seconds": 1.25, "note": "55 MB"},
+    {"e": "alive"},
+    {"e": "step", "id": "start", "state": "failed", "seconds": 3},
+    {"e": "log", "service": "web", "line": "boom"},
+    {"e": "log", "service": "web", "line": "boom"},
+    {"e": "from-a-newer-agent"},
+]
+PLAIN = """\
+deploy of a: r1
+release r0002-1a2b3c4, overlap, 2 steps
+note: no HEALTHCHECK
+  app: 0 of 100 MB
+  app: 55 of 100 MB
+✓ pull  1.2 s  55 MB
+✗ start  3.0 s
+  web | boom
+"""
+VERDICT = """\
+✗ r0002 did not pass; r0001 serves
+
+  /login: 500, not 200
+    why:  Traceback
+          KeyError
+    mend: homeport logs
+"""
+
+
+def test_events_as_plain_lines() -> None:
+    """What CI shows: a line a step, a line a tenth, the container's last lines once."""
+    out = io.StringIO()
+    view = present.for_terminal(out)
+    for event in EVENTS:
+        view.show(event)
+    view.close()
+    assert out.getvalue() == PLAIN
+
+
+def test_a_verdict_in_words() -> None:
+    """One sentence, then each problem with why and mend."""
+    problem = {"what": "500, not 200", "where": "/login", "why": "Traceback\nKeyError"}
+    event = {
+        "e": "verdict",
+        "code": SmokeFailed.code,
+        "sentence": "r0002 did not pass; r0001 serves",
+        "problems": [{**problem, "mend": "homeport logs"}],
+    }
+    out = io.StringIO()
+    present.verdict(event, out)
+    assert out.getvalue() == VERDICT
+
+
+def test_the_live_view_ends_with_the_same_steps() -> None:
+    """On a terminal of any kind the steps, marks and notices are there; NO_COLOR is obeyed."""
+    from homeport.control.live import Live
+
+    out = io.StringIO()
+    view = Live(out, verbose=True)
+    for event in EVENTS:
+        view.show(event)
+    view.close()
+    text = out.getvalue()
+    for word in ("✓", "✗", "pull", "start", "note: no HEALTHCHECK", "web | boom", "not configured"):
+        assert word in text
+
+
+STATUS = {
+    "app": "a",
+    "release": "r0002-1a2b3c4",
+    "healthy": True,
+    "since": 940,
+    "site": "port 5000",
+    "mode": "overlap",
+    "image": "r.io/a:2",
+    "services": [{"name": "web", "state": "running", "health": "healthy", "restarts": 0}],
+    "releases": [
+        {"id": "r0002-1a2b3c4", "created": 900, "served": True, "can_roll_back": "no"},
+        {"id": "r0001-aaaaaaa", "created": 100, "served": True, "can_roll_back": "start"},
+    ],
+    "warnings": ["the boot hook is missing"],
+    "host": {"docker": "28.5", "compose": "2.40", "disk_free": 2.5e9, "mem_available": 7e8},
+    "edge": {"version": "2.11.4", "running": True},
+    "backup": "not configured",
+}
+STATUS_TEXT = """\
+a: r0002-1a2b3c4 serves, healthy, since 60 s ago
+  site    port 5000
+  mode    overlap
+  image   r.io/a:2
+  web     running, healthy
+
+releases
+* r0002-1a2b3c4   100 s ago       live
+  r0001-aaaaaaa   15 min ago      rollback: its container is started again
+
+host      Docker 28.5, Compose 2.40
+          2.5 GB of disk and 700 MB of memory free
+edge      Caddy 2.11.4, running
+backup    not configured
+
+warning: the boot hook is missing"""
+
+
+def test_status_for_people() -> None:
+    """All that matters on one screen of 80 columns."""
+    text = report.status(STATUS, now=1000)
+    assert text == STATUS_TEXT
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_an_answer_with_nothing_in_it_is_readable() -> None:
+    """Before the first deploy, and from an agent that tells less."""
+    assert report.status({"app": "a"}).startswith("a: nothing is live yet")
+    assert report.history([]) == "No run yet."
+    shown = report.history([{"run": "x", "verb": "deploy", "at": 0, "code": 51, "sentence": "no"}])
+    assert "unfinished" in shown and shown.endswith("    no")
+    refused = report.plan({"text": "- a: b", "problems": [{"what": "disk full", "mend": "rm"}]})
+    assert refused == "- a: b\n\nrefused: disk full\n  mend: rm"
+
+
+COMPOSE: dict[str, Any] = {
+    "name": "My_Shop",
+    "services": {
+        "db": {"image": "postgres:17"},
+        "shop": {
+            "build": {"context": "."},
+            "ports": [{"target": 5000, "published": "8080", "protocol": "tcp"}],
+            "healthcheck": {"test": ["CMD", "curl", "-f", "http://localhost:5000/up?x=1"]},
+        },
+        "worker": {"build": {"context": "."}},
+    },
+}
+
+
+def test_what_a_compose_file_tells() -> None:
+    """The service with the port, its port and the site's, the healthcheck's path, a good name."""
+    name = init.choose_web(COMPOSE["services"], init.Asker(yes=True))
+    draft = init.draft_from(COMPOSE, "c.yml", name, HostAddress("pi"), Path("."))
+    assert vars(draft) == {
+        "app": "my-shop",
+        "compose": "c.yml",
+        "host": HostAddress("pi"),
+        "service": "shop",
+        "port": 5000,
+        "ready": "/up",
+        "site_port": 8080,
+    }
+    told = "\n".join(init.advice(COMPOSE["services"], "shop"))
+    assert 'db:   # outlives releases\n    labels:\n      homeport.shared: "true"' in told
+    assert 'worker:   # moves with a release\n    labels:\n      homeport.shared: "false"' in told
+
+
+GOOD_HOST = {
+    "machine": "aarch64",
+    "docker": "Docker version 28.5.2",
+    "compose": "2.40.3",
+    "group": "1",
+    "python": "3.11",
+    "hook": "systemd",
+    "sudo": "yes",
+    "uid": "1000",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "mend"),
+    [
+        ({"docker": ""}, "Docker is not installed", "| sudo sh"),
+        ({"docker": "", "os": "alpine"}, "Docker is not installed", "apk add docker"),
+        ({"compose": "2.34.9"}, "Compose 2.35", "| sudo sh"),
+        ({"compose": ""}, "Compose 2.35", "| sudo sh"),
+        ({"python": "3.9"}, "Python 3.10", "python3"),
+        ({"python": ""}, "Python 3.10", "python3"),
+        ({"hook": ""}, "neither systemd nor cron", "cron"),
+        ({"sudo": ""}, "no sudo", "root@"),
+        ({"group": "0"}, "no group docker", "| sudo sh"),
+        ({"machine": "mips"}, "mips", "64-bit"),
+    ],
+)
+def test_a_host_that_will_not_do(change: dict[str, str], what: str, mend: str) -> None:
+    """One thing amiss gives one problem with the command; a good host gives none."""
+    assert survey.Survey(GOOD_HOST).problems("pi") == []
+    (problem,) = survey.Survey({**GOOD_HOST, **change}).problems("pi")
+    assert what in problem.what and mend in problem.mend
+
+
+def test_a_private_key_is_never_sent(tmp_path: Path) -> None:
+    """--key with the wrong half of a pair is refused."""
+    private = tmp_path / "id"
+    private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nx\n")
+    with pytest.raises(UsageError):
+        read_public(private)
