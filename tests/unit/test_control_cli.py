@@ -121,16 +121,20 @@ def test_nothing_is_removed_unasked(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_help_is_quick() -> None:
     """``homeport --help`` names every verb within 300 ms (best of five) and loads no Fabric."""
-    words = [sys.executable, "-X", "importtime", "-m", "homeport.control.cli", "--help"]
+    words = [sys.executable, "-m", "homeport.control.cli", "--help"]
+    bare = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
     took = []
     for _ in range(5):
         began = time.monotonic()
-        done = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ))
+        done = subprocess.run(words, capture_output=True, text=True, env=bare)
         took.append(time.monotonic() - began)
-    assert done.returncode == 0
-    assert all(name in done.stdout for name, _, _ in cli.VERBS)
-    assert not {"fabric", "paramiko", "rich"} & set(done.stderr.split())
+        assert done.returncode == 0
+        assert all(name in done.stdout for name, _, _ in cli.VERBS)
     assert min(took) <= 0.3
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", *words[1:]], capture_output=True, text=True, env=bare
+    )
+    assert not {"fabric", "paramiko", "rich"} & set(loaded.stderr.split())
 
 
 def test_who_asks_in_ci(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,8 @@ class Plain:
             self._progress(event)
         elif kind == "notice" and "text" in event:
             self._say(f"note: {event['text']}")
+        elif kind == "trace" and self._verbose:
+            self._say(str(event.get("text", "")))
         elif kind == "log":
             self._once(f"  {event.get('service', '')} | {event.get('line', '')}")
 
