@@ -25,7 +25,9 @@ def test_production_needs_only_a_key() -> None:
 
 def test_development_needs_nothing() -> None:
     """A developer starts with no setting at all."""
-    assert read_config({"FLASK_ENV": "development"}).database == Path("data/development.db").absolute()
+    assert (
+        read_config({"FLASK_ENV": "development"}).database == Path("data/development.db").absolute()
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,11 @@ def test_development_needs_nothing() -> None:
         ("FLASK_ENV", "prod", "FLASK_ENV is 'prod'; it accepts: development, testing, production"),
         ("SECRET_KEY", "", "SECRET_KEY is not set; it accepts: a random text of at least 32"),
         ("SECRET_KEY", "short", "SECRET_KEY has 5 characters; it accepts: a random text"),
-        ("DATABASE_URL", "postgres://u:pw@h/d", "DATABASE_URL is not such an address; it accepts: s"),
+        (
+            "DATABASE_URL",
+            "postgres://u:pw@h/d",
+            "DATABASE_URL is not such an address; it accepts: s",
+        ),
         ("DATABASE_URL", "sqlite:///:memory:", "DATABASE_URL is not such an address"),
         ("DATABASE_URL", "sqlite:///", "DATABASE_URL is not such an address"),
         ("DATABASE_URL", "sqlite:////a.db?mode=ro", "DATABASE_URL is not such an address"),
@@ -45,7 +51,11 @@ def test_development_needs_nothing() -> None:
         ("SESSION_LIFETIME_MINUTES", "10000000001", "SESSION_LIFETIME_MINUTES is '10000000001'"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud'; it accepts: DEBUG, INFO, WARNING, ERROR"),
         ("CURRENCY", "XXX", "CURRENCY is 'XXX'; it accepts: AUD, "),
-        ("TIMEZONE", "Mars/Olympus", "TIMEZONE is 'Mars/Olympus', which this machine does not know"),
+        (
+            "TIMEZONE",
+            "Mars/Olympus",
+            "TIMEZONE is 'Mars/Olympus', which this machine does not know",
+        ),
         ("TIMEZONE", "../etc", "TIMEZONE is '../etc', which this machine does not know"),
         ("SIGNUP", "yes", "SIGNUP is 'yes'; it accepts: open (anybody"),
         ("TRUSTED_PROXIES", "6", "TRUSTED_PROXIES is '6'; it accepts: how many proxies"),
@@ -83,13 +93,22 @@ def test_every_setting_from_a_file(setting: object, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"{variable} can not be read from .*No such file"):
         read_config(environ | {f"{variable}_FILE": str(tmp_path / "none")})
     file = tmp_path / "value"
-    good = {"SECRET_KEY": KEY, "CURRENCY": "JPY", "DATABASE_URL": "sqlite:////x.db", "SIGNUP": "closed"}
+    good = {
+        "SECRET_KEY": KEY,
+        "CURRENCY": "JPY",
+        "DATABASE_URL": "sqlite:////x.db",
+        "SIGNUP": "closed",
+    }
     good |= {"LOG_LEVEL": "ERROR", "TRUSTED_PROXIES": "2", "SESSION_LIFETIME_MINUTES": "5"}
     file.write_text(good.get(variable, "UTC") + "\n")
     read = read_config(environ | {f"{variable}_FILE": str(file)})
     expected = read_config({"SECRET_KEY": KEY, variable: file.read_text().strip()})
     assert read == expected
-    assert variable == "SECRET_KEY" or variable == "TIMEZONE" or read != read_config({"SECRET_KEY": KEY})
+    assert (
+        variable == "SECRET_KEY"
+        or variable == "TIMEZONE"
+        or read != read_config({"SECRET_KEY": KEY})
+    )
 
 
 @pytest.mark.parametrize(("content", "cause"), [(b"\xff\xfe", "UTF-8"), (b" \n", "it is empty")])
