@@ -178,6 +178,8 @@ def test_healthcheck_over_tcp(status: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
+        listener.settimeout(DEADLINE)
+
         def answer() -> None:
             link, _ = listener.accept()
             with link:
@@ -193,5 +195,6 @@ def test_healthcheck_over_tcp(status: int) -> None:
             text=True,
             timeout=DEADLINE,
         )
-        thread.join()
+        thread.join(DEADLINE)
+    assert run.stderr == ""
     assert (run.returncode, run.stdout) == (0 if status == 200 else 1, "what it said\n")
