@@ -158,4 +158,4 @@ def _done(
 
 def _number(release: str) -> int:
     digits = release[1:].split("-")[0]
-    return int(digits) if release[:1] == "r" and digits.isdigit() else 0
+    return int(digits) if release[:1] == "r" and digits.isdecimal() else 0
