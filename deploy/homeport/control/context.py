@@ -115,7 +115,7 @@ def parse_host(text: str, base: HostAddress = HostAddress()) -> HostAddress:
     """``[user@]address[:port]`` with what is left out taken from ``base``; raises UsageError."""
     user, at, place = text.rpartition("@")
     address, port = place, str(base.port if not base.address else 22)
-    bracketed = re.fullmatch(r"\[([0-9A-Fa-f:.%\w]+)\](?::(\d+))?", place)
+    bracketed = re.fullmatch(r"\[([\w.:%-]+)\](?::(\d+))?", place)
     if bracketed:
         address, port = bracketed[1], bracketed[2] or port
     elif place.count(":") == 1:

@@ -131,9 +131,14 @@ def verdict(event: Event, out: TextIO = sys.stderr, verbose: bool = False) -> No
     """The last event as one sentence, with the problems and what mends them."""
     code = int(event.get("code", 0))
     mark = "✓" if code == 0 else "✗"
-    print(f"{colour(mark, code == 0, out)} {event.get('sentence', '')}", file=out)
-    if event.get("problems"):
-        problems(from_wire(event), out)
+    error = from_wire(event)
+    sentence = str(event.get("sentence") or "done")
+    if sentence == str(error) and error.problems:
+        # it stands below, with where and why: nothing is said twice
+        sentence = error.meaning
+    print(f"{colour(mark, code == 0, out)} {sentence}", file=out)
+    if error.problems:
+        problems(error, out)
     if verbose:
         for key, value in sorted(dict(event.get("figures") or {}).items()):
             print(f"  {key}: {value}", file=out)

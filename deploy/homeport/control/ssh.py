@@ -112,25 +112,11 @@ class SshLine:
 
 def connect(target: HostAddress, password: str | None = None) -> SshLine:
     """An open connection to ``target``; raises ConnectError or one of its kinds."""
-    import fabric
     import paramiko
 
-    # paramiko logs tracebacks of failures that are reported below in words
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
-    connection = fabric.Connection(
-        host=_config_safe(target.address),
-        user=target.user,
-        # 22 is what is meant when nothing is said: then ~/.ssh/config may know better
-        port=None if target.port == 22 else target.port,
-        connect_timeout=int(CONNECT),
-        connect_kwargs=_credentials(password),
-    )
+    connection = _prepare(target, _credentials(password))
     name = hostkeys.lookup_name(connection.host, connection.port)
     where = f"{connection.user}@{name}"
-    hop = connection
-    while isinstance(hop, fabric.Connection):
-        _trust_only_known(hop)
-        hop = hop.gateway
     try:
         if connection.gateway is None:
             connection.connect_kwargs["sock"] = _dial(connection.host, connection.port)
@@ -155,16 +141,9 @@ def connect(target: HostAddress, password: str | None = None) -> SshLine:
 
 def offered_key(target: HostAddress) -> tuple[str, hostkeys.HostKey]:
     """The name ``target`` is known by and the key it shows now, before anything is trusted."""
-    import fabric
     import paramiko
 
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
-    port = None if target.port == 22 else target.port
-    asked = fabric.Connection(host=_config_safe(target.address), user=target.user, port=port)
-    hop = asked.gateway
-    while isinstance(hop, fabric.Connection):
-        _trust_only_known(hop)
-        hop = hop.gateway
+    asked = _prepare(target, {})
     name = hostkeys.lookup_name(asked.host, asked.port)
     try:
         sock = asked.open_gateway() if asked.gateway else _dial(asked.host, asked.port)
@@ -178,9 +157,26 @@ def offered_key(target: HostAddress) -> tuple[str, hostkeys.HostKey]:
         raise _unreachable(name, error) from None
 
 
-def _config_safe(address: str) -> str:
-    # Fabric splits host strings at "@" and ":"; an IPv6 address must come in brackets
-    return f"[{address}]" if ":" in address else address
+def _prepare(target: HostAddress, credentials: dict[str, Any]) -> Any:
+    """Fabric's connection to ``target``, not yet open, that trusts only known keys."""
+    import fabric
+
+    # paramiko logs tracebacks of failures that are reported in words
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+    connection = fabric.Connection(
+        # Fabric splits host strings at "@" and ":"; an IPv6 address must come in brackets
+        host=f"[{target.address}]" if ":" in target.address else target.address,
+        user=target.user,
+        # 22 is what is meant when nothing is said: then ~/.ssh/config may know better
+        port=None if target.port == 22 else target.port,
+        connect_timeout=int(CONNECT),
+        connect_kwargs=credentials,
+    )
+    hop = connection
+    while isinstance(hop, fabric.Connection):
+        _trust_only_known(hop)
+        hop = hop.gateway
+    return connection
 
 
 def _credentials(password: str | None) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+"""MyFoodBudget's factory: `gunicorn 'app_factory:create_app()'`, `flask --app app_factory run`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+from flask import Flask, url_for
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from config import Config, read_config
+from foodbudget import __version__, db, http, logs, money, schema
+from foodbudget.categories import CATEGORIES, TOTAL, UNITS
+from foodbudget.db import Database
+from foodbudget.standby import Standby
+from foodbudget.views import accounts, budgets, health, months, purchases
+
+# Blueprints that check requests in another way: `csrf.exempt(blueprint)`.
+csrf = CSRFProtect()
+
+PACKAGE = Path(__file__).parent / "foodbudget"
+LARGEST_REQUEST = 2 * 1024 * 1024
+
+
+def create_app(config: Config | Mapping[str, str] | None = None) -> Flask:
+    """Make the app, and its schema where the database is empty and this is no standby.
+
+    Args:
+        config: checked settings, or the variables to read them from instead of the environment.
+
+    Raises:
+        ConfigError: settings are wrong; all of them are named.
+        DatabaseError: the database can not be used.
+    """
+    settings = config if isinstance(config, Config) else read_config(config)
+    logs.set_up(settings)
+    app = Flask("foodbudget", root_path=str(PACKAGE))
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        PERMANENT_SESSION_LIFETIME=settings.session_lifetime,
+        SESSION_COOKIE_NAME="foodbudget",
+        SESSION_COOKIE_SAMESITE="Lax",
+        MAX_CONTENT_LENGTH=LARGEST_REQUEST,
+        # a form may lie open on a phone all day; the session's own lifetime bounds it
+        WTF_CSRF_TIME_LIMIT=None,
+        SEND_FILE_MAX_AGE_DEFAULT=3600,
+        TESTING=settings.testing,
+        RELEASE=settings.release,
+        CURRENCY=settings.currency,
+        TIMEZONE=settings.timezone,
+        SIGNUP=settings.signup,
+    )
+    hops = settings.trusted_proxies
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    database = Database(settings.database, Standby(settings.standby))
+    app.extensions[db.EXTENSION] = database
+    if schema.create_if_empty(database):
+        app.logger.info("made schema %s in the empty %s", schema.HEAD, database.path)
+    http.set_up(app, settings.release)
+    csrf.init_app(app)
+    accounts.set_up(app)
+    for view in (health, months, purchases, budgets, accounts):
+        app.register_blueprint(view.blueprint)
+    _set_up_templates(app, settings)
+    _set_up_commands(app)
+    return app
+
+
+def _set_up_templates(app: Flask, settings: Config) -> None:
+    # a new stylesheet gets a new address, so that caches never mix two releases
+    style = hashlib.sha256((PACKAGE / "static" / "style.css").read_bytes()).hexdigest()[:12]
+
+    def stylesheet() -> str:
+        return url_for("static", filename="style.css", v=style)
+
+    app.add_template_filter(lambda units: money.text(units, settings.currency), "money")
+    app.add_template_filter(purchases.quantity, "quantity")
+    app.jinja_env.globals.update(
+        stylesheet=stylesheet,
+        version=__version__,
+        release=settings.release,
+        currency=settings.currency,
+        signup=settings.signup,
+        categories=CATEGORIES,
+        total_key=TOTAL,
+        units=UNITS,
+    )
+
+
+def _set_up_commands(app: Flask) -> None:
+    @app.cli.command("migrate")
+    def migrate() -> None:
+        """Bring the database's schema to this release's, in one transaction."""
+        before, after = schema.migrate(db.of(app))
+        click.echo(f"schema {before} -> {after}" if before != after else f"schema {after}: is so")

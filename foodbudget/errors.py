@@ -1,0 +1,50 @@
+"""What stops MyFoodBudget, in words for the person who starts it.
+
+StartError            the app can not start; exit code 78 (EX_CONFIG)
+├── ConfigError       settings are wrong: all of them, one line each
+└── DatabaseError     the database can not be opened, created or migrated
+StandbyError          a write was tried in standby; answered 503, worth a retry
+BusyError             the database stayed locked; answered 503, worth a retry
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+EX_CONFIG = 78
+
+
+class StartError(click.ClickException):
+    """The app can not start. A click exception, so that `flask` prints it without a traceback.
+
+    Args:
+        problems: one line for each thing that is wrong, each with what mends it.
+    """
+
+    exit_code = EX_CONFIG
+    heading = "MyFoodBudget can not start"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        super().__init__(f"{self.heading}:{lines}")
+
+
+class ConfigError(StartError):
+    """Settings are missing or wrong; `problems` names every one of them."""
+
+    heading = "MyFoodBudget can not start, settings are wrong"
+
+
+class DatabaseError(StartError):
+    """The database can not be used; `problems` says which file and what mends it."""
+
+
+class StandbyError(Exception):
+    """This release is in standby: another one writes. Retry after a second."""
+
+
+class BusyError(Exception):
+    """Another writer held the database for longer than a request may wait."""

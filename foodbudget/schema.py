@@ -1,0 +1,128 @@
+"""The schema: made in an empty database, compared with what this release needs, migrated when
+somebody asks for it. Nothing here changes a database that has tables, except `migrate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from foodbudget.db import Database
+from foodbudget.errors import DatabaseError
+
+# The newest migration. Kept here so that a serving process need not import Alembic; a test holds
+# it to what `migrations/versions` says.
+HEAD = "0001"
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+EMPTY = "empty"
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a look at the schema found.
+
+    `found` is the database's version, EMPTY, or UNKNOWN for tables that are not ours.
+    """
+
+    found: str
+    expected: str = HEAD
+
+    @property
+    def reason(self) -> str | None:
+        """Why this release can not work with it, with what mends it; None when it can."""
+        if self.found == self.expected:
+            return None
+        if self.found == EMPTY:
+            return "the database is empty; it is filled when the app starts outside standby"
+        if self.found == UNKNOWN:
+            return "the database has tables but no schema version: is DATABASE_URL the right file?"
+        return (
+            f"the database's schema is at {self.found}, this release needs {self.expected}; "
+            "`python -m flask migrate` brings an older one up"
+        )
+
+
+def look(connection: Connection) -> State:
+    """Read the schema version, and a row of the users, so that a damaged file shows."""
+    tables = set(connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")))
+    if not tables:
+        return State(EMPTY)
+    if "alembic_version" not in tables:
+        return State(UNKNOWN)
+    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if found == HEAD:
+        connection.scalar(text("SELECT id FROM users LIMIT 1"))
+    return State(found or UNKNOWN)
+
+
+def create_if_empty(database: Database) -> bool:
+    """Make the schema in an empty or absent database; leave any other alone, and all in standby.
+
+    Returns:
+        whether the schema was made by this call. Of several processes that start at once exactly
+        one makes it: the look and the making share one write transaction.
+
+    Raises:
+        DatabaseError: the file can not be opened or written.
+    """
+    if database.standby.on:
+        return False
+    try:
+        database.path.parent.mkdir(parents=True, exist_ok=True)
+        with database.engine.connect() as connection:
+            if look(connection).found != EMPTY:
+                return False
+        with database.write_connection() as connection:
+            if look(connection).found != EMPTY:
+                return False
+            _upgrade(connection)
+        return True
+    except (OSError, DBAPIError) as error:
+        raise _unusable(database, error) from error
+
+
+def migrate(database: Database) -> tuple[str, str]:
+    """Bring the schema to HEAD in one transaction: all of it or nothing.
+
+    Returns:
+        the version before and the version after.
+
+    Raises:
+        DatabaseError: the file can not be used, or holds tables that are not ours.
+        StandbyError: another release writes.
+    """
+    try:
+        with database.write_connection() as connection:
+            before = look(connection).found
+            if before == UNKNOWN:
+                raise DatabaseError([f"{database.path}: {State(UNKNOWN).reason}"])
+            if before != HEAD:
+                _upgrade(connection)
+        return before, HEAD
+    except DBAPIError as error:
+        raise _unusable(database, error) from error
+
+
+def _upgrade(connection: Connection) -> None:
+    # imported here: a serving process never needs it
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _unusable(database: Database, error: OSError | DBAPIError) -> DatabaseError:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return DatabaseError(
+        [
+            f"{database.path} can not be used ({cause}). Its folder must be writable for the app; "
+            "in a container that is uid 10001: `sudo chown -R 10001:10001 ./data`"
+        ]
+    )

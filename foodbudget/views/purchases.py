@@ -1,0 +1,127 @@
+"""Purchases: write one down, correct it, remove it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask_login import current_user, login_required
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from foodbudget import db, forms, money
+from foodbudget.models import Purchase
+from foodbudget.months import Month
+from foodbudget.views.months import today
+
+blueprint = Blueprint("purchases", __name__, url_prefix="/purchases")
+
+
+def _digits() -> int:
+    return int(current_app.config["CURRENCY"].digits)
+
+
+def _mine(session: Session, purchase_id: int) -> Purchase:
+    """A purchase of the person who asks; anybody else's is not there."""
+    purchase = session.scalar(
+        select(Purchase).where(Purchase.id == purchase_id, Purchase.user_id == current_user.id)
+    )
+    return purchase or abort(404)
+
+
+def _month_of(day: date) -> Response:
+    return redirect(url_for("months.show", month=Month.of(day)))
+
+
+def _form(
+    shown: Mapping[str, str], mistakes: Mapping[str, str], purchase_id: int | None = None
+) -> str:
+    with db.read() as session:
+        known = session.execute(
+            select(Purchase.food, Purchase.shop)
+            .where(Purchase.user_id == current_user.id)
+            .order_by(Purchase.id.desc())
+            .limit(300)
+        ).all()
+    return render_template(
+        "purchase.html",
+        shown=shown,
+        mistakes=mistakes,
+        purchase_id=purchase_id,
+        foods=sorted({food for food, _ in known}),
+        shops=sorted({shop for _, shop in known if shop}),
+    )
+
+
+@blueprint.get("/new")
+@login_required  # type: ignore[untyped-decorator]
+def new() -> str:
+    """An empty form, for today or the day in the address."""
+    day = request.args.get("day") or today().isoformat()
+    return _form({"day": day, "quantity": "1", "unit": "pcs", "category": "produce"}, {})
+
+
+@blueprint.post("/new")
+@login_required  # type: ignore[untyped-decorator]
+def add() -> Response | tuple[str, int]:
+    """Keep a purchase."""
+    read = forms.purchase(request.form, _digits())
+    if not read.fine:
+        return _form(request.form, read.mistakes), 422
+    with db.write() as session:
+        session.add(Purchase(user_id=current_user.id, **read.values))
+    flash(f"{read.values['food']} is written down.", "good")
+    return _month_of(read.values["day"])
+
+
+@blueprint.get("/<int:purchase_id>")
+@login_required  # type: ignore[untyped-decorator]
+def edit(purchase_id: int) -> str:
+    """The form of a purchase that is there."""
+    with db.read() as session:
+        purchase = _mine(session, purchase_id)
+    shown = {
+        "food": purchase.food,
+        "shop": purchase.shop,
+        "category": purchase.category,
+        "unit": purchase.unit,
+        "quantity": quantity(purchase.quantity),
+        "price": money.plain(purchase.price, _digits()),
+        "day": purchase.day.isoformat(),
+    }
+    return _form(shown, {}, purchase_id)
+
+
+@blueprint.post("/<int:purchase_id>")
+@login_required  # type: ignore[untyped-decorator]
+def change(purchase_id: int) -> Response | tuple[str, int]:
+    """Correct a purchase."""
+    read = forms.purchase(request.form, _digits())
+    with db.write() as session:
+        purchase = _mine(session, purchase_id)
+        if read.fine:
+            for name, value in read.values.items():
+                setattr(purchase, name, value)
+    if not read.fine:
+        return _form(request.form, read.mistakes, purchase_id), 422
+    flash(f"{read.values['food']} is corrected.", "good")
+    return _month_of(read.values["day"])
+
+
+@blueprint.post("/<int:purchase_id>/delete")
+@login_required  # type: ignore[untyped-decorator]
+def delete(purchase_id: int) -> Response:
+    """Remove a purchase."""
+    with db.write() as session:
+        purchase = _mine(session, purchase_id)
+        food, day = purchase.food, purchase.day
+        session.delete(purchase)
+    flash(f"{food} is removed.", "good")
+    return _month_of(day)
+
+
+def quantity(thousandths: int) -> str:
+    """A quantity for people, without needless zeros: `1`, `0.75`."""
+    return money.plain(thousandths, 3).rstrip("0").rstrip(".")
