@@ -30,7 +30,8 @@ def test_the_modules_were_found() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_length(module: str) -> None:
     """A part that wants more has a wrong design, or two nouns in it."""
-    assert len((ROOT / module).read_text().splitlines()) <= LIMIT
+    lines = (ROOT / module).read_text().count("\n")
+    assert lines <= LIMIT, f"{module} has {lines} lines"
 
 
 def nameless(text: str) -> list[str]:
