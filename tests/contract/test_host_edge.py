@@ -115,7 +115,8 @@ class Site:
         return self.pool.submit(self.ask, path, body)
 
     def close(self) -> None:
-        """End its slots."""
+        """End its slots, and a hold: an edge that holds for one app is not changed for another."""
+        self.paths.link.unlink(missing_ok=True)
         for server in self.servers:
             server.shutdown()
             server.server_close()
@@ -173,7 +174,7 @@ def test_a_link_that_says_nothing_is_a_hold(site: Site, garbage: bytes | None) -
 
 
 def test_over_the_hold_limit_the_edge_answers_itself(site: Site) -> None:
-    """When the limit is over the client gets a decent 503 that says who made it and when to come."""
+    """A POST whose release ends in mid-answer is sent once; the answer is marked as the edge's."""
     assert site.apply(hold=0.5) == "load"
     site.hold()
     page = site.ask()
@@ -185,7 +186,7 @@ def test_over_the_hold_limit_the_edge_answers_itself(site: Site) -> None:
 
 
 def test_a_release_that_hangs_up_is_told_apart(site: Site) -> None:
-    """A POST whose release ends in mid-answer is not sent twice; the edge says that it answered."""
+    """A POST whose release ends in mid-answer is not sent twice; the edge owns the answer."""
     folder = site.paths.slot("r0001")
     folder.mkdir()
     door = socket.socket(socket.AF_UNIX)
@@ -194,8 +195,11 @@ def test_a_release_that_hangs_up_is_told_apart(site: Site) -> None:
     taken: list[bytes] = []
 
     def hang_up() -> None:
-        for _ in range(2):
-            client, _ = door.accept()
+        while True:
+            try:
+                client, _ = door.accept()
+            except OSError:
+                return
             taken.append(client.recv(65536))
             client.close()
 
@@ -204,6 +208,7 @@ def test_a_release_that_hangs_up_is_told_apart(site: Site) -> None:
     page = site.ask("/", b"once")
     assert page.status in (502, 503) and page.headers["homeport-edge"]
     assert len([one for one in taken if one.startswith(b"POST")]) == 1
+    door.shutdown(socket.SHUT_RDWR)
     door.close()
 
 
@@ -321,7 +326,7 @@ def admin(path: Path, request: bytes) -> bytes:
     ],
 )
 def test_the_admin_api_wants_its_secret(site: Site, head: bytes) -> None:
-    """Whoever reaches the admin socket without the secret origin is refused, to read or to change."""
+    """Whoever reaches the admin socket without the secret origin is refused."""
     path = site.paths.edge / "admin" / "admin.sock"
     for line in (b"GET /config/", b"GET /reverse_proxy/upstreams", b"POST /stop"):
         answer = admin(path, line + b" HTTP/1.1\r\n" + head + b"Connection: close\r\n\r\n")
@@ -338,7 +343,7 @@ def test_the_secret_is_nobodys_to_read(site: Site) -> None:
 
 
 def test_a_planted_link_to_the_admin_socket_gets_nothing(site: Site, context: Context) -> None:
-    """An app that links its socket to the admin's is refused; dialled all the same, it gets nothing."""
+    """An app that links its socket to the admin's is refused; dialled anyway, it gets nothing."""
     slot = site.paths.slot("r0009")
     slot.mkdir()
     (slot / links.SOCKET).symlink_to("/run/homeport-admin/admin.sock")
@@ -371,7 +376,7 @@ def test_the_edge_is_new_enough_and_small(site: Site) -> None:
 
 
 def test_the_edge_keeps_to_itself(site: Site) -> None:
-    """Its root is read-only, its capabilities are gone but one, and the links are not its to write."""
+    """Its root is read-only, its capabilities are gone but one; links are not its to write."""
     seen = (Engine().inspect(NAME) or {})["HostConfig"]
     assert seen["ReadonlyRootfs"] and seen["CapDrop"] == ["ALL"]
     assert [one.removeprefix("CAP_") for one in seen["CapAdd"]] == ["NET_BIND_SERVICE"]
@@ -399,7 +404,7 @@ def test_what_a_run_changes_at_the_edge(site: Site, free_port: int) -> None:
 
 
 def test_an_edge_that_went_away_comes_back(site: Site) -> None:
-    """Killed, it is seen as not running and in flight is unknown; started, it serves over its rest."""
+    """Killed, it is seen so and in flight is unknown; started, it serves over what was left."""
     address = site.slot("r0001")
     site.store.write_link(address)
     docker("kill", "-s", "KILL", NAME)
@@ -408,6 +413,26 @@ def test_an_edge_that_went_away_comes_back(site: Site) -> None:
     assert site.apply() == "start"
     assert site.edge.facts().running
     assert site.ask().told()["slot"] == "r0001"
+
+
+def test_the_edge_is_not_changed_while_another_app_holds(site: Site, host_root: Path) -> None:
+    """A change that would fail another app's held requests waits until its hold is over."""
+    other = Site(host_root, f"{site.name}-o", site.port)
+    try:
+        assert other.apply() == "load"
+        (host_root / "homeport" / "run" / f"{site.name}-x").mkdir()
+        (host_root / "homeport" / "run" / f"{site.name}-x" / "live").write_bytes(b"\xff garbage")
+        address = site.slot("r0001")
+        site.hold()
+        held = site.send()
+        change = site.pool.submit(other.apply, 8.0)
+        time.sleep(0.4)
+        assert not change.done() and not held.done()
+        site.store.write_link(address)
+        assert held.result(5).status == 200
+        assert change.result(10) == "load"
+    finally:
+        other.close()
 
 
 def test_a_configuration_the_edge_refuses_is_a_fault(site: Site) -> None:

@@ -17,6 +17,7 @@ from homeport.host.detach import new_run
 from homeport.host.engine import Engine
 from homeport.host.paths import Paths
 from homeport.host.run import run
+from homeport.host.store import Store
 from homeport.model import Cause, DeployRules, Image, Request, Settings, Site, Smoke, Verdict, Web
 
 WEB = """\
@@ -195,6 +196,10 @@ class Tiny:
     def policy(self, container: str) -> str:
         """A container's restart policy."""
         return str(self.containers()[container]["HostConfig"]["RestartPolicy"]["Name"])
+
+    def store_current(self) -> str:
+        """The release that ``current`` points to."""
+        return Store(self.paths).current()
 
     def web_of(self, release: str) -> str:
         """The name of a release's web container."""
