@@ -170,10 +170,10 @@ def test_table_shows_both_sides() -> None:
     figures = compare.summary(pairs("overlap", (2.0, 4.0), failed_edge=7))
     assert compare.table(figures).splitlines() == [
         "                                      Homeport  pull && up -d  ratio",
-        "command to first new answer, overlap     2.00 s         4.00 s  0.50 (at most 1.1)",
-        "requests sent                                10             17",
-        "requests failed                               0              7",
-        "  refused                                     0              7",
+        "command to first new answer, overlap    2.00 s         4.00 s  0.50 (at most 1.1)",
+        "requests sent                               10             17",
+        "requests failed                              0              7",
+        "  refused                                    0              7",
     ]
 
 
