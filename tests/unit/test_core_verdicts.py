@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from homeport.core.verdicts import Look, Probe, bad, healthy
+from homeport.core.verdicts import Look, Probe, bad, healthy, pause
 
 #: probes half a second apart, + good and - bad; how many in a row, over how long; the verdict
 HEALTHY = [
@@ -32,6 +32,26 @@ def test_healthy(looks: str, good: int, span: float, verdict: bool) -> None:
         Probe(at / 2, one == "+", "" if one == "+" else "refused") for at, one in enumerate(looks)
     ]
     assert healthy(probes, good, span) is verdict
+
+
+#: probes half a second apart from 0; how many in a row, over how long; what time it is; the wait
+PAUSES = [
+    ("-", 3, 1.0, 0.0, 0.1),
+    ("+-", 3, 1.0, 9.0, 0.1),
+    ("+", 3, 1.0, 0.0, 0.5),
+    ("+", 3, 1.0, 0.4, 0.1),
+    ("++", 3, 1.0, 0.5, 0.5),
+    ("++", 3, 1.0, 2.0, 0.02),
+    ("-+", 3, 1.0, 0.5, 0.5),
+    ("+", 1, 0.0, 0.0, 0.02),
+]
+
+
+@pytest.mark.parametrize("looks,good,span,now,wait", PAUSES)
+def test_pause(looks: str, good: int, span: float, now: float, wait: float) -> None:
+    """Soon after a bad probe; else so that the good ones just fill their span."""
+    probes = [Probe(at / 2, one == "+") for at, one in enumerate(looks)]
+    assert pause(probes, good, span, now) == pytest.approx(wait)
 
 
 FINE = Look(1.0)
