@@ -12,6 +12,7 @@ the load's own records: what clients saw, and nobody's journal.
 from __future__ import annotations
 
 import argparse
+import secrets
 import sys
 import time
 from collections import Counter
@@ -175,6 +176,8 @@ class Bench:
         self._stage, self._talk = stage, talk
         self._registry = ensure_registry(talk)
         self._ships = images.production(talk)
+        # a name of this run's own, so that an earlier run's layers are no help to anybody
+        self._run = secrets.token_hex(3)
         talk("starting both sides")
         first = self._image("first")
         stage.deploy(first, "--monitor", "1s")
@@ -182,7 +185,8 @@ class Bench:
 
     def _image(self, name: str) -> str:
         """Push a version with a layer that no host has yet."""
-        return images.version(self._ships, self._registry, f"compare-{name}", {"version": name})
+        tag = f"compare-{self._run}-{name}"
+        return images.version(self._ships, self._registry, tag, {"version": tag})
 
     def pair(self, mode: str, number: int) -> Raw:
         """One update by each side, and their ratio."""
@@ -210,7 +214,10 @@ class Bench:
 
         raw = measure(self._stage.url, deploy, seed)
         # where the time went, in the engine's own words; no figure of ours rests on them
-        raw["steps"] = {one["id"]: one["seconds"] for one in ran[0].data["figures"]["steps"]}
+        told = ran[0].data["figures"]
+        raw["steps"] = {one["id"]: one["seconds"] for one in told["steps"]}
+        # this command's own start, the connection, and the agent's start
+        raw["outside_run_s"] = round(ran[0].seconds - told["total_s"], 3)
         return raw
 
     def host(self) -> Raw:
