@@ -12,9 +12,11 @@ the load's own records: what clients saw, and nobody's journal.
 from __future__ import annotations
 
 import argparse
+import re
 import secrets
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -86,6 +88,21 @@ def measure(url: str, command: Callable[[], Ran], seed: int) -> Raw:
     for key in ("requests", *OUTCOMES, "errors", "generator_lag_ms_p99"):
         raw[key] = figures[key]
     return raw
+
+
+def mode_of(steps: Iterable[str]) -> str:
+    """The handover that a run's step ids show: what was done, not what was asked for."""
+    ids = set(steps)
+    if "standby" in ids:
+        return "single_writer"
+    return "recreate" if "hold" in ids else "overlap"
+
+
+def version_at(url: str) -> str:
+    """The version that the page at ``url`` shows; empty where it shows none."""
+    with urllib.request.urlopen(f"{url}/", timeout=10) as answer:
+        found = re.search(r'<strong class="version">([^<]*)<', answer.read().decode())
+    return found[1] if found else ""
 
 
 def failed(raw: Raw) -> int:
@@ -195,17 +212,29 @@ class Bench:
         # built before the first of the two is measured: the machine is equally warm for both
         made = {side: self._image(f"{mode}-{number}-{side}") for side in SIDES}
         for side in order(number):
-            raw[side] = self._update(side, made[side], f"{mode}-{number}", seed=number + 1)
+            raw[side] = self._update(side, made[side], raw)
         raw["ratio"] = raw["homeport"]["time_to_new_s"] / raw["plain"]["time_to_new_s"]
         raw["ratio"] = round(raw["ratio"], 3)
         told = ", ".join(f"{side} {raw[side]['time_to_new_s']:.2f} s" for side in SIDES)
         self._talk(f"{mode} pair {number + 1}: {told}, ratio {raw['ratio']:.2f}")
         return raw
 
-    def _update(self, side: str, image: str, name: str, seed: int) -> Raw:
+    def _update(self, side: str, image: str, pair: Raw) -> Raw:
+        """Measure one update; raises RuntimeError where something else was done than was meant."""
+        mode, number = pair["mode"], pair["pair"]
         if side == "plain":
-            self._plain.publish(image, f"plain-{name}")
-            return measure(self._plain.url, self._plain.update, seed)
+            self._plain.publish(image, f"plain-{mode}-{number}")
+            url, raw = self._plain.url, measure(self._plain.url, self._plain.update, number + 1)
+        else:
+            url, raw = self._stage.url, self._deploy(image, number + 1)
+            if mode_of(raw["steps"]) != mode:
+                raise RuntimeError(f"{mode} was asked for, {mode_of(raw['steps'])} was done")
+        meant, shown = image.rpartition(":")[2], version_at(url)
+        if shown != meant:
+            raise RuntimeError(f"{side} shows {shown or 'no version'}, and {meant} was meant")
+        return raw
+
+    def _deploy(self, image: str, seed: int) -> Raw:
         ran: list[Ran] = []
 
         def deploy() -> Ran:

@@ -192,9 +192,12 @@ class Switching(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         self.send_response(self.server.status)  # type: ignore[attr-defined]
         self.send_header("Homeport-Release", self.server.release)  # type: ignore[attr-defined]
-        self.send_header("X-Load-Id", self.headers["X-Load-Id"])
-        self.send_header("Content-Length", "0")
+        if load_id := self.headers["X-Load-Id"]:
+            self.send_header("X-Load-Id", load_id)
+        page = f'<strong class="version">{self.server.page}</strong>'  # type: ignore[attr-defined]
+        self.send_header("Content-Length", str(len(page)))
         self.end_headers()
+        self.wfile.write(page.encode())
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -205,6 +208,7 @@ def app() -> Iterator[ThreadingHTTPServer]:
     """Serve on a free port of the loopback."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Switching)
     server.release, server.status = OLD, 200  # type: ignore[attr-defined]
+    server.page = "v7"  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
@@ -226,6 +230,24 @@ def test_measure_finds_a_planted_gap(app: Any) -> None:
     assert found["answered_5xx"] > 0
     assert found["requests"] == sum(found[outcome] for outcome in OUTCOMES)
     assert found["requests"] >= 2 * compare.SETTLED
+
+
+def test_version_at_reads_the_page(app: Any) -> None:
+    """What is live is read where people read it."""
+    assert compare.version_at(f"http://127.0.0.1:{app.server_port}") == "v7"
+
+
+@pytest.mark.parametrize(
+    "steps, mode",
+    [
+        (["start", "healthy", "handover", "drain", "retire"], "overlap"),
+        (["standby", "start", "healthy", "hold", "drain", "lift", "handover"], "single_writer"),
+        (["hold", "drain", "retire", "start", "healthy", "handover"], "recreate"),
+    ],
+)
+def test_mode_of(steps: list[str], mode: str) -> None:
+    """A deploy that fell back to another handover is not taken for the one asked for."""
+    assert compare.mode_of(steps) == mode
 
 
 def test_evidence_says_where_it_comes_from(tmp_path: Path) -> None:
