@@ -121,6 +121,8 @@ def _take(history: History, runs: dict[str, Run], record: Mapping[str, Any]) -> 
         return _done(history, runs, run, step, record)
     elif kind == "end":
         runs[name] = replace(run, end=dict(record), ended_at=at)
+        if record.get("outcome") == "removed":
+            return replace(history, committed="", committed_at=0.0)
         if record.get("outcome") == "taken-back":
             gone = (*history.taken_back, run.release)
             return replace(history, taken_back=tuple(dict.fromkeys(gone)))
