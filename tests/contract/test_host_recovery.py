@@ -33,6 +33,14 @@ def app(make_app: MakeApp) -> Tiny:
     return made
 
 
+@pytest.fixture(scope="module")
+def steady(make_app: MakeApp) -> Tiny:
+    """An app whose first release serves before and after each test that uses it."""
+    made = make_app("steady", rules=DeployRules(handover="recreate", start=8.0, drain=2.0))
+    made.deploy("v1")
+    return made
+
+
 def start(app: Tiny, request: Request) -> str:
     """Start a run as the agent does: detached, under a guardian; its id."""
     run = detach.new_run()
@@ -141,16 +149,16 @@ def test_two_boots_in_a_watch_take_the_release_back(app: Tiny) -> None:
     assert app.running() == [app.web_of("r0001-")]
 
 
-def test_a_boot_opens_a_hold(app: Tiny) -> None:
+def test_a_boot_opens_a_hold(steady: Tiny) -> None:
     """Booted with the link on hold and the containers gone down, the committed release serves."""
-    Store(app.paths).write_link(app.hold)
-    docker("kill", "-s", "KILL", *app.running())
-    assert app.name in boot.apps()
+    Store(steady.paths).write_link(steady.hold)
+    docker("kill", "-s", "KILL", *steady.running())
+    assert steady.name in boot.apps()
     assert boot.main() == 0
-    assert app.ask(timeout=5).told()["version"] == "v1"
-    boots = app.paths.journal.read_text().count('"k":"boot"')
+    assert steady.ask(timeout=5).told()["version"] == "v1"
+    boots = steady.paths.journal.read_text().count('"k":"boot"')
     assert boot.main() == 0
-    assert app.paths.journal.read_text().count('"k":"boot"') == boots + 1
+    assert steady.paths.journal.read_text().count('"k":"boot"') == boots + 1
 
 
 def _no_link(app: Tiny) -> None:
@@ -184,7 +192,7 @@ def _no_current(app: Tiny) -> None:
     (app.paths.folder / "current").unlink()
 
 
-def test_whatever_was_taken_away_is_put_back(app: Tiny) -> None:
+def test_whatever_was_taken_away_is_put_back(steady: Tiny) -> None:
     """Recovery puts each back, and a second one finds nothing to do."""
     for harm in (
         _no_link,
@@ -195,14 +203,14 @@ def test_whatever_was_taken_away_is_put_back(app: Tiny) -> None:
         _standing_by,
         _no_current,
     ):
-        harm(app)
-        verdict = app.run("recover")
+        harm(steady)
+        verdict = steady.run("recover")
         assert verdict.outcome == "recovered", (harm.__name__, verdict)
-        told = app.ask(timeout=5).told()
+        told = steady.ask(timeout=5).told()
         assert (told["version"], told["standby"]) == ("v1", False), harm.__name__
-        assert app.policy(app.web_of("r0001-")) == "unless-stopped"
-        assert Store(app.paths).current().startswith("r0001-")
-        assert app.run("recover").outcome == "nothing-to-do", harm.__name__
+        assert steady.policy(steady.web_of("r0001-")) == "unless-stopped"
+        assert Store(steady.paths).current().startswith("r0001-")
+        assert steady.run("recover").outcome == "nothing-to-do", harm.__name__
 
 
 def test_a_run_that_died_gets_its_verdict_from_the_next(app: Tiny) -> None:
@@ -213,6 +221,7 @@ def test_a_run_that_died_gets_its_verdict_from_the_next(app: Tiny) -> None:
     docker(
         "run",
         "-d",
+        "--stop-timeout=1",
         "--label",
         f"homeport.app={app.name}",
         "--label",
@@ -228,18 +237,18 @@ def test_a_run_that_died_gets_its_verdict_from_the_next(app: Tiny) -> None:
     assert "recovering first" in app.notices()
 
 
-def test_only_one_run_at_a_time(app: Tiny) -> None:
+def test_only_one_run_at_a_time(steady: Tiny) -> None:
     """While a run holds the app another is refused with who, and changes nothing."""
-    lock = Lock(app.paths.lock)
+    lock = Lock(steady.paths.lock)
     lock.take({"run": "r", "verb": "deploy", "who": "ci"})
-    before = whole(app)
+    before = whole(steady)
     try:
-        code, events = ask(app.request("deploy", "v2"))
+        code, events = ask(steady.request("deploy", "v2"))
     finally:
         lock.release()
     assert code == 31 and events[-1]["outcome"] == "refused"
     assert "by ci holds the app" in events[-1]["problems"][0]["what"]
-    assert whole(app) == before
+    assert whole(steady) == before
 
 
 # --- the agent's door ----------------------------------------------------------------------------
@@ -273,11 +282,11 @@ def test_the_door_answers_every_request(app: Tiny) -> None:
     assert ask(strange)[0] == 2 and ask(Request("status", "../etc"))[0] == 2
 
 
-def test_an_image_nobody_has_is_asked_for(app: Tiny) -> None:
+def test_an_image_nobody_has_is_asked_for(steady: Tiny) -> None:
     """An image without a registry is asked for; if it does not come nothing begins."""
-    request = replace(app.request("deploy"), image=Image("homeport-test/not-built:yet"))
-    before = whole(app)
+    request = replace(steady.request("deploy"), image=Image("homeport-test/not-built:yet"))
+    before = whole(steady)
     code, events = ask(request, b"image failed\n")
     assert events[0] == {"e": "need", "need": "image", "ref": "homeport-test/not-built:yet"}
     assert code == 1 and "did not arrive" in events[-1]["sentence"]
-    assert whole(app) == before
+    assert whole(steady) == before
