@@ -54,6 +54,8 @@ def compose_up(ctx: Context, args: Args) -> str:
     """Create and start services of a slot with Compose, with today's secrets."""
     release = ctx.release(str(args["release"]))
     _refresh_secrets(ctx, release)
+    # Docker would make a missing one as root's; a removed slot that comes back has none
+    sockets(ctx, {"slot": release.slot})
     ctx.figures["start_at"] = time.time()
     complaint = compose.up(ctx.paths, release, [str(one) for one in args["services"]])
     if complaint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass, field, replace
@@ -226,7 +227,7 @@ class Tiny:
 
     # --- cleaning up
     def clear(self) -> None:
-        """Take everything of this app from the Engine."""
+        """Take everything of this app from the Engine, and its files, so that no boot finds it."""
         engine = Engine()
         for name in self.containers():
             engine.remove(name)
@@ -239,3 +240,5 @@ class Tiny:
             docker("volume", "rm", volume)
         for name in docker("images", self.name, "--format", "{{.Repository}}:{{.Tag}}").split():
             engine.untag(name)
+        shutil.rmtree(self.paths.folder)
+        shutil.rmtree(self.paths.sockets, ignore_errors=True)
