@@ -32,7 +32,9 @@ def deploy_request(context: Context, verb: str) -> Request:
     context.host  # a missing host is said before a registry is asked
     if options.shared:
         return request
-    name = options.image or images.of_compose(context.compose_path, context.settings)
+    name = options.image or images.of_compose(
+        context.compose_path, context.settings, local=options.from_local
+    )
     if options.from_local:
         return replace(request, image=images.from_local(name, context.settings.app))
     image, auth = images.from_registry(name)
