@@ -24,7 +24,8 @@ def create() -> Response:
     if title:
         with db.get() as connection:
             connection.execute(
-                "INSERT INTO post (title, body) VALUES (?, ?)", (title, request.form.get("body", ""))
+                "INSERT INTO post (title, body) VALUES (?, ?)",
+                (title, request.form.get("body", "")),
             )
     else:
         flash("A title is needed.")
