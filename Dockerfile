@@ -23,7 +23,7 @@ COPY foodbudget ./app/foodbudget
 COPY migrations ./app/migrations
 # Bytecode, since a read-only root can't keep any: without it each start compiles everything again.
 # Unchecked: nothing changes the sources in an image, and the file times need not be compared.
-RUN mkdir -p /build/app/data \
+RUN mkdir /build/data \
  && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/dependencies /build/app
 
 FROM ${BASE}
@@ -45,8 +45,9 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 WORKDIR /app
 COPY --from=dependencies /opt/dependencies /opt/dependencies
 COPY --from=dependencies /build/app /app
-# the one folder that the app writes to
-COPY --from=dependencies --chown=10001:10001 /build/app/data /app/data
+# The one folder that the app writes to. Not part of the copy above: a folder that is there already
+# keeps its owner, and a named volume takes its owner from here.
+COPY --from=dependencies --chown=10001:10001 /build/data /app/data
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=6s --start-period=60s --start-interval=2s --retries=3 \

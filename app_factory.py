@@ -12,7 +12,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Config, read_config
-from foodbudget import __version__, db, http, logs, money, schema
+from foodbudget import __version__, answers, db, logs, money, schema
 from foodbudget.categories import CATEGORIES, TOTAL, UNITS
 from foodbudget.db import Database
 from foodbudget.standby import Standby
@@ -59,7 +59,7 @@ def create_app(config: Config | Mapping[str, str] | None = None) -> Flask:
     app.extensions[db.EXTENSION] = database
     if schema.create_if_empty(database):
         app.logger.info("made schema %s in the empty %s", schema.HEAD, database.path)
-    http.set_up(app, settings.release)
+    answers.set_up(app, settings.release)
     csrf.init_app(app)
     accounts.set_up(app)
     for view in (health, months, purchases, budgets, accounts):

@@ -1,7 +1,7 @@
 """The container's HEALTHCHECK: asks /health/ready where gunicorn listens; exit 0 when ready.
 
 Run as a file by `python -IS`: the standard library only, so that it starts quickly on a Pi, and
-not with its own folder on the path, where `http.py` would hide the standard one.
+not with its own folder on the path, where a module of the app could hide a standard one.
 """
 
 from __future__ import annotations

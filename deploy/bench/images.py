@@ -41,7 +41,9 @@ def production(talk: Callable[[str], None]) -> str:
     return tag
 
 
-def versions(talk: Callable[[str], None], names: tuple[str, ...] = tuple(VERSIONS)) -> dict[str, str]:
+def versions(
+    talk: Callable[[str], None], names: tuple[str, ...] = tuple(VERSIONS)
+) -> dict[str, str]:
     """Build versions on top of the image that ships and push them; name → reference."""
     registry = ensure_registry(talk)
     ships = production(talk)

@@ -27,8 +27,8 @@ FILES = (
 )
 #: images that are somebody else's and hold data or route: they outlive releases
 SHARED = re.compile(
-    r"(?:^|/)(postgres|postgis|mariadb|mysql|mongo|redis|valkey|memcached|rabbitmq|nats|minio|nginx|"
-    r"caddy|traefik|haproxy|cloudflared|pgvector|timescaledb|mosquitto|influxdb)(?:[:@/]|$)"
+    r"(?:^|/)(postgres|postgis|mariadb|mysql|mongo|redis|valkey|memcached|rabbitmq|nats|minio|"
+    r"nginx|caddy|traefik|haproxy|cloudflared|pgvector|timescaledb|mosquitto|influxdb)(?:[:@/]|$)"
 )
 
 
@@ -117,7 +117,7 @@ def find_compose(folder: Path) -> str:
 
 
 def choose_web(services: Mapping[str, Any], asker: Asker) -> str:
-    """The service that answers requests: the one of ours that publishes a port, or one we ask for."""
+    """The service that answers requests: the one that publishes a port, or the one asked for."""
     ours = [name for name in sorted(services) if not is_shared(services[name])]
     likely = [name for name in ours if services[name].get("ports")] or ours
     if not likely:
@@ -182,7 +182,7 @@ def is_shared(service: Mapping[str, Any]) -> bool:
 
 def advice(services: Mapping[str, Any], web: str) -> list[str]:
     """The label lines for services whose kind the compose file does not say."""
-    lines = []
+    lines: list[str] = []
     for name in sorted(services):
         labels = services[name].get("labels") or {}
         if name == web or SHARED_LABEL in labels:

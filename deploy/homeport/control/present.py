@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import Any, Mapping, Protocol, TextIO
 
 from homeport.errors import HomeportError, Problem, from_wire
@@ -22,8 +23,9 @@ class View(Protocol):
         """Ends the view; what it showed stays."""
 
 
-def for_terminal(out: TextIO = sys.stderr, verbose: bool = False) -> View:
-    """A live view where ``out`` is a terminal a person looks at, else plain lines."""
+def for_terminal(out: TextIO | None = None, verbose: bool = False) -> View:
+    """A live view where ``out`` (stderr) is a terminal a person looks at, else plain lines."""
+    out = out or sys.stderr
     plain = not out.isatty() or "CI" in os.environ or os.environ.get("TERM") == "dumb"
     if plain:
         return Plain(out, verbose)
@@ -54,6 +56,8 @@ class Plain:
             self._progress(event)
         elif kind == "notice" and "text" in event:
             self._say(f"note: {event['text']}")
+        elif kind == "trace" and self._verbose:
+            self._say(str(event.get("text", "")))
         elif kind == "log":
             self._once(f"  {event.get('service', '')} | {event.get('line', '')}")
 
@@ -127,8 +131,9 @@ def amount(event: Event) -> str:
     return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
 
 
-def verdict(event: Event, out: TextIO = sys.stderr, verbose: bool = False) -> None:
+def verdict(event: Event, out: TextIO | None = None, verbose: bool = False) -> None:
     """The last event as one sentence, with the problems and what mends them."""
+    out = out or sys.stderr
     code = int(event.get("code", 0))
     mark = "✓" if code == 0 else "✗"
     error = from_wire(event)
@@ -144,17 +149,20 @@ def verdict(event: Event, out: TextIO = sys.stderr, verbose: bool = False) -> No
             print(f"  {key}: {value}", file=out)
 
 
-def failure(error: HomeportError, out: TextIO = sys.stderr) -> None:
+def failure(error: HomeportError, out: TextIO | None = None) -> None:
     """An error of the controller's own, in the same form."""
+    out = out or sys.stderr
     print(f"{colour('✗', False, out)} {error.meaning}", file=out)
     problems(error, out)
 
 
-def problems(error: HomeportError, out: TextIO = sys.stderr) -> None:
+def problems(error: HomeportError, out: TextIO) -> None:
     """Every problem with its reason and what mends it, a blank line before each."""
     for problem in error.problems or (Problem(error.meaning),):
         print(file=out)
-        for line in problem.text().splitlines():
+        # what a container said may have many lines: they stay under their "why:"
+        whole = replace(problem, why=problem.why.replace("\n", "\n        "))
+        for line in whole.text().splitlines():
             print(f"  {line}", file=out)
 
 

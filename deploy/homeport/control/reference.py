@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -29,8 +30,11 @@ class Reference:
     @property
     def loopback(self) -> bool:
         """Whether the registry is on this very machine: the only one trusted without TLS."""
-        host = self.registry.rpartition(":")[0] or self.registry
-        return host == "localhost" or host.startswith("127.") or host == "[::1]"
+        host = re.sub(r":\d+$", "", self.registry).strip("[]")
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False  # a name, and names can lead anywhere
 
     @property
     def api(self) -> str:

@@ -167,8 +167,7 @@ def tell(found: survey.Survey, where: str, app: str, key: str) -> list[str]:
         "",
         "As root, once:",
         f"  user {AGENT_USER}, in group docker (which is as good as root on that machine)",
-        f"  /opt/homeport and /opt/{app}, owned by {AGENT_USER}"
-        + (f" (/opt/{app} is there already: it gets that owner)" if found["folder"] else ""),
+        f"  /opt/homeport and /opt/{app}, owned by {AGENT_USER}",
         f"  /opt/{app}/app.env for your settings, readable by {AGENT_USER} only",
     ]
     if key:
@@ -177,6 +176,8 @@ def tell(found: survey.Survey, where: str, app: str, key: str) -> list[str]:
     lines.append(f"  after every boot, {hook} brings your apps back")
     if found["hook"] == "systemd":
         lines.append(f"  lingering for {AGENT_USER}: a deploy outlives its connection")
+    if found["folder"] and not found["before"]:
+        lines.append(f"  /opt/{app} is there already: its owner changes, what is in it does not")
     if found["before"]:
         lines.append("It was set up before: only what is missing is added.")
     return [*lines, ""]

@@ -12,15 +12,9 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homeport.control import hostkeys
+from homeport.control import hostkeys, refusals
 from homeport.control.line import TAIL, Lost, Pipe
-from homeport.errors import (
-    ConnectError,
-    HomeportError,
-    HostKeyChanged,
-    HostKeyUnknown,
-    LoginRefused,
-)
+from homeport.errors import HomeportError, HostKeyUnknown, LoginRefused
 from homeport.model import HostAddress
 
 if TYPE_CHECKING:
@@ -121,21 +115,12 @@ def connect(target: HostAddress, password: str | None = None) -> SshLine:
         if connection.gateway is None:
             connection.connect_kwargs["sock"] = _dial(connection.host, connection.port)
         connection.open()
+        connection.client.get_transport().set_keepalive(KEEPALIVE)
+    except (paramiko.SSHException, HomeportError, OSError, EOFError) as error:
         transport = connection.client.get_transport()
-        transport.set_keepalive(KEEPALIVE)
-    except HomeportError:
-        connection.close()
-        raise
-    except paramiko.BadHostKeyException as error:
-        raise _changed(name, _key(error.key)) from None
-    except paramiko.PasswordRequiredException:
-        raise LoginRefused.of(
-            "the key is locked with a passphrase", where, mend="ssh-add, then the same again"
-        ) from None
-    except paramiko.AuthenticationException as error:
-        raise _refused(where, error) from None
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        raise _unreachable(where, error) from None
+        answered = transport is not None and transport.is_active()
+        connection.client.close()
+        raise _in_words(error, name, where, answered) from None
     return SshLine(connection)
 
 
@@ -154,7 +139,7 @@ def offered_key(target: HostAddress) -> tuple[str, hostkeys.HostKey]:
         finally:
             transport.close()
     except (paramiko.SSHException, OSError, EOFError) as error:
-        raise _unreachable(name, error) from None
+        raise refusals.unreachable(name, error, CONNECT) from None
 
 
 def _prepare(target: HostAddress, credentials: dict[str, Any]) -> Any:
@@ -221,7 +206,7 @@ def _trust_only_known(connection: Any) -> None:
 
     class Refuse(paramiko.MissingHostKeyPolicy):
         def missing_host_key(self, client: Any, hostname: str, key: PKey) -> None:
-            raise _unknown(hostname, _key(key))
+            raise refusals.unknown(hostname, _key(key))
 
     name = hostkeys.lookup_name(connection.host, connection.port)
     trusted = connection.client.get_host_keys()
@@ -261,43 +246,23 @@ def _key(key: PKey) -> hostkeys.HostKey:
     return hostkeys.HostKey(key.get_name(), key.get_base64())
 
 
-def _unknown(name: str, key: hostkeys.HostKey) -> HomeportError:
-    return HostKeyUnknown.of(
-        "its host key has never been seen",
-        name,
-        f"it shows {key.kind} {key.fingerprint}; nothing was sent to it",
-        f"homeport setup --host USER@{name} compares and pins it; in CI put the line of the "
-        f"host's /etc/ssh/ssh_host_ed25519_key.pub into {hostkeys.VARIABLE}",
-    )
+def _in_words(error: Exception, name: str, where: str, answered: bool) -> Exception:
+    """What a failed connection means; ``answered``: the host is still there to talk to."""
+    import paramiko
 
-
-def _changed(name: str, key: hostkeys.HostKey) -> HomeportError:
-    return HostKeyChanged.of(
-        "its host key is not the one that was pinned",
-        name,
-        f"it shows {key.kind} {key.fingerprint}: another machine answers there, or the host was "
-        "installed anew; nothing was sent to it",
-        f"if it was: ssh-keygen -f {hostkeys.pins()} -R '{name}', the same for "
-        f"~/.ssh/known_hosts or {hostkeys.VARIABLE}, then homeport setup",
-    )
-
-
-def _refused(where: str, error: Exception) -> HomeportError:
-    return LoginRefused.of(
-        "the host refused the login",
-        where,
-        f"no key or password it was offered is accepted there ({error})",
-        f"homeport setup --host USER@ADDRESS authorises your key; {KEY}=FILE names another one",
-    )
-
-
-def _unreachable(where: str, error: Exception) -> HomeportError:
-    if isinstance(error, socket.gaierror):
-        return ConnectError.of("there is no such name", where, str(error), "check [host] address")
-    if isinstance(error, ConnectionRefusedError):
-        why, mend = "nothing listens there", "on the host: sudo systemctl enable --now ssh"
-    elif isinstance(error, TimeoutError):
-        why, mend = f"no answer in {CONNECT:g} s", "is it on, and on this network? ping it"
-    else:
-        why, mend = str(error) or type(error).__name__, "the same command again; -v tells more"
-    return ConnectError.of("it cannot be reached by SSH", where, why, mend)
+    if isinstance(error, HomeportError):
+        return error
+    if isinstance(error, paramiko.BadHostKeyException):
+        return refusals.changed(name, _key(error.key))
+    if isinstance(error, paramiko.PasswordRequiredException):
+        mend = "ssh-add, then the same again"
+        return LoginRefused.of("the key is locked with a passphrase", where, mend=mend)
+    # with no key at all to offer, paramiko raises its plainest error
+    if isinstance(error, paramiko.AuthenticationException) or answered:
+        return LoginRefused.of(
+            "the host refused the login",
+            where,
+            f"no key or password it was offered is accepted there ({error})",
+            f"homeport setup --host USER@ADDRESS authorises your key; {KEY}=FILE names another",
+        )
+    return refusals.unreachable(where, error, CONNECT)

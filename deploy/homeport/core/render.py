@@ -11,19 +11,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Mapping
 
 from homeport.core import link as links
+from homeport.core import service as services
+from homeport.core.service import DEFAULT_MONITOR, Table, kinds, variables
 from homeport.errors import Problem
-from homeport.model import SHARED_LABEL, Settings
-
-Table = dict[str, Any]
-#: a variable that has no default of its own: $NAME, ${NAME}, ${NAME:?...}
-_VARIABLE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?::?\?[^}]*)?\})")
-_MEMORY = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-DEFAULT_MONITOR = 30.0
+from homeport.model import Settings
 
 
 @dataclass(frozen=True)
@@ -72,30 +67,11 @@ class Rendered:
     problems: tuple[Problem, ...] = ()
 
 
-def kinds(raw: Table, web: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Service names as (moving with the web service first, shared, not to be told)."""
-    services = raw.get("services", {})
-    image = services.get(web, {}).get("image")
-    moving, shared, unknown = [], [], []
-    for name in sorted(services):
-        mark = str((services[name].get("labels") or {}).get(SHARED_LABEL, "")).lower()
-        if mark == "true":
-            shared.append(name)
-        elif mark == "false" or name == web or "build" in services[name]:
-            moving.append(name)
-        elif image and services[name].get("image") == image:
-            moving.append(name)
-        else:
-            unknown.append(name)
-    moving.sort(key=lambda name: (name != web, name))
-    return tuple(moving), tuple(shared), tuple(unknown)
-
-
 def render(raw: Table, resolved: Table, settings: Settings, place: Place) -> Rendered:
     """The Compose projects of a release and of the shared services, and all that is to be said."""
     web = settings.web.service
     moving, shared, unknown = kinds(raw, web)
-    problems = _problems(resolved, settings, moving, shared, unknown)
+    problems = services.problems(resolved, settings, moving, shared, unknown)
     notices: list[str] = []
     slot: Table = {"name": f"{place.app}-{place.slot}", "services": {}}
     for name in moving:
@@ -107,7 +83,7 @@ def render(raw: Table, resolved: Table, settings: Settings, place: Place) -> Ren
     for project in (slot, outer):
         _externals(project, raw, resolved)
     seen = resolved.get("services", {})
-    alone = tuple(name for name in moving if name != web and _alone(seen.get(name, {})))
+    alone = tuple(name for name in moving if name != web and services.alone(seen.get(name, {})))
     text = json.dumps(outer, sort_keys=True) if shared else ""
     first = sorted(seen.get(web, {}).get("networks") or {})
     return Rendered(
@@ -120,34 +96,15 @@ def render(raw: Table, resolved: Table, settings: Settings, place: Place) -> Ren
         folders=_folders(seen, moving, place),
         data=_data(seen, moving),
         policies={name: str(seen.get(name, {}).get("restart") or "no") for name in moving},
-        network=_name(resolved, "networks", first[0]) if first else "",
-        monitor=_monitor(seen.get(web, {})),
-        memory=sum(_limit(seen.get(name, {})) for name in moving),
-        writable=tuple(name for name in moving if _writable(seen.get(name, {}))),
+        network=services.name_of(resolved, "networks", first[0]) if first else "",
+        monitor=services.monitor(seen.get(web, {})),
+        memory=sum(services.memory_limit(seen.get(name, {})) for name in moving),
+        writable=tuple(name for name in moving if services.writable(seen.get(name, {}))),
         alone=alone,
         variables=variables(raw),
         notices=tuple(notices),
         problems=problems,
     )
-
-
-def variables(raw: Table) -> tuple[str, ...]:
-    """Names of variables that the file uses without a default of its own."""
-    found: set[str] = set()
-
-    def walk(value: Any) -> None:
-        if isinstance(value, dict):
-            for one in value.values():
-                walk(one)
-        elif isinstance(value, list):
-            for one in value:
-                walk(one)
-        elif isinstance(value, str):
-            found.update(plain or braced for plain, braced in _VARIABLE.findall(value))
-
-    walk({name: {**one, "image": ""} for name, one in raw.get("services", {}).items()})
-    walk({key: raw.get(key, {}) for key in ("networks", "volumes", "secrets", "configs")})
-    return tuple(sorted(found - {""}))
 
 
 def _moving(
@@ -176,12 +133,15 @@ def _moving(
     if not one["env_file"]:
         del one["env_file"]
     one["labels"] = {
-        **_as_map(one.get("labels")),
+        **services.as_map(one.get("labels")),
         "homeport.app": place.app,
         "homeport.release": place.release,
         "homeport.slot": place.slot,
     }
-    one["environment"] = {**_as_map(one.get("environment")), "HOMEPORT_RELEASE": place.release}
+    one["environment"] = {
+        **services.as_map(one.get("environment")),
+        "HOMEPORT_RELEASE": place.release,
+    }
     if is_web:
         _sockets(one, settings, place)
     return one
@@ -199,7 +159,7 @@ def _sockets(one: Table, settings: Settings, place: Place) -> None:
 
 def _shared(raw: Table, name: str, shared: tuple[str, ...], place: Place) -> Table:
     one: Table = copy.deepcopy(raw["services"][name])
-    one["labels"] = {**_as_map(one.get("labels")), "homeport.app": place.app}
+    one["labels"] = {**services.as_map(one.get("labels")), "homeport.app": place.app}
     files = _env_files(one, place.folder, f"{place.folder}/app.env")
     if files:
         one["env_file"] = files
@@ -222,13 +182,6 @@ def _env_files(one: Table, folder: str, env: str) -> list[Table]:
     return files
 
 
-def _as_map(value: Any) -> Table:
-    if isinstance(value, dict):
-        return dict(value)
-    pairs = (str(one).partition("=") for one in value or [])
-    return {name: text if sign else None for name, sign, text in pairs}
-
-
 def _externals(project: Table, raw: Table, resolved: Table) -> None:
     """Networks and volumes outlive the project: named as the app's own, made by the engine."""
     used: dict[str, set[str]] = {
@@ -247,16 +200,12 @@ def _externals(project: Table, raw: Table, resolved: Table) -> None:
     for key in ("networks", "volumes"):
         if used[key]:
             project[key] = {
-                name: {"name": _name(resolved, key, name), "external": True}
+                name: {"name": services.name_of(resolved, key, name), "external": True}
                 for name in sorted(used[key])
             }
     for key in ("secrets", "configs"):
         if used[key]:
             project[key] = {name: raw[key][name] for name in sorted(used[key])}
-
-
-def _name(resolved: Table, key: str, name: str) -> str:
-    return str(((resolved.get(key) or {}).get(name) or {}).get("name") or name)
 
 
 def _outside(resolved: Table, key: str) -> dict[str, Table]:
@@ -266,21 +215,12 @@ def _outside(resolved: Table, key: str) -> dict[str, Table]:
     }
 
 
-def _mounts(one: Table) -> list[Table]:
-    return [mount for mount in one.get("volumes") or [] if isinstance(mount, dict)]
-
-
-def _writable(one: Table) -> bool:
-    kinds_ = ("bind", "volume")
-    return any(mount.get("type") in kinds_ and not mount.get("read_only") for mount in _mounts(one))
-
-
 def _folders(
     seen: Mapping[str, Table], moving: tuple[str, ...], place: Place
 ) -> tuple[Folder, ...]:
     found: dict[str, Folder] = {}
     for name in moving:
-        for mount in _mounts(seen.get(name, {})):
+        for mount in services.mounts(seen.get(name, {})):
             path = str(mount.get("source", ""))
             inside = path.startswith(place.folder + "/")
             if mount.get("type") == "bind" and inside and not mount.get("read_only"):
@@ -293,77 +233,7 @@ def _data(seen: Mapping[str, Table], moving: tuple[str, ...]) -> tuple[str, ...]
     paths = {
         str(mount["source"])
         for name in moving
-        for mount in _mounts(seen.get(name, {}))
+        for mount in services.mounts(seen.get(name, {}))
         if mount.get("type") == "bind" and not mount.get("read_only")
     }
     return tuple(sorted(paths))
-
-
-def _alone(one: Table) -> bool:
-    return bool(one.get("ports")) or one.get("network_mode") == "host"
-
-
-def _monitor(one: Table) -> float:
-    text = str(((one.get("deploy") or {}).get("update_config") or {}).get("monitor") or "")
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text)
-    return sum(float(value) * units[unit] for value, unit in parts) if parts else DEFAULT_MONITOR
-
-
-def _limit(one: Table) -> int:
-    limits = ((one.get("deploy") or {}).get("resources") or {}).get("limits") or {}
-    text = str(limits.get("memory") or one.get("mem_limit") or 0).lower()
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([bkmg]?)b?", text)
-    return int(float(found.group(1)) * _MEMORY[found.group(2) or "b"]) if found else 0
-
-
-def _problems(
-    resolved: Table,
-    settings: Settings,
-    moving: tuple[str, ...],
-    shared: tuple[str, ...],
-    unknown: tuple[str, ...],
-) -> tuple[Problem, ...]:
-    found = []
-    services = resolved.get("services", {})
-    web = settings.web.service
-    if web not in services:
-        names = ", ".join(sorted(services)) or "none"
-        found.append(
-            Problem(
-                f"there is no service {web!r}",
-                settings.compose,
-                f"the file has: {names}",
-                "set [web] service in homeport.toml",
-            )
-        )
-    if web in shared:
-        found.append(
-            Problem(
-                f"{web} is the web service and cannot be shared",
-                settings.compose,
-                f"it is labelled {SHARED_LABEL}",
-                f"remove the label from {web}",
-            )
-        )
-    for name in unknown:
-        found.append(
-            Problem(
-                f"it cannot be told whether {name} moves with a release or outlives it",
-                f"{settings.compose}: services.{name}",
-                f"its image {services[name].get('image')!r} is not the app's own",
-                f'add to it:  labels: {{{SHARED_LABEL}: "true"}}  (a database), or "false"',
-            )
-        )
-    for name in moving:
-        replicas = ((services.get(name) or {}).get("deploy") or {}).get("replicas") or 1
-        if name == web and int(replicas) > 1:
-            found.append(
-                Problem(
-                    f"{name} asks for {replicas} replicas",
-                    f"{settings.compose}: services.{name}.deploy.replicas",
-                    "a slot answers through one container",
-                    "use more threads or worker processes in one container",
-                )
-            )
-    return tuple(found)

@@ -11,7 +11,7 @@ from typing import Any, Callable, Mapping
 from homeport.core import edge as edges
 from homeport.core import yaml
 from homeport.errors import HostFault, ImageMissing, Problem
-from homeport.host import compose, ops_data, ops_slot, ops_traffic, ops_watch
+from homeport.host import compose, ops_data, ops_slot, ops_traffic, ops_watch, scripts
 from homeport.host.context import Context
 from homeport.host.paths import write
 
@@ -35,7 +35,7 @@ def edge_apply(ctx: Context, args: Args) -> str:
 def write_release(ctx: Context, args: Args) -> str:
     """Write the release's folder: record, Compose project, variables."""
     release = ctx.release(str(args["release"]))
-    ctx.store.write_release(release, ctx.rendered.moving, ctx.env)
+    ctx.store.write_release(release, ctx.rendered.moving, ctx.env, ctx.request.compose)
     return ""
 
 
@@ -91,6 +91,7 @@ def mark(ctx: Context, args: Args) -> str:
     env = ctx.store.env_file(release).read_bytes()
     write(ctx.paths.folder / ".env", env, 0o600)
     ctx.store.set_current(release)
+    scripts.hang(ctx.paths)
     app = ctx.paths.app
     ctx.engine.tag(release.image, app, "current")
     ctx.engine.tag(release.image, app, release.slot)

@@ -51,7 +51,9 @@ class Store:
                 continue
         return tuple(sorted(found, key=lambda one: one.number))
 
-    def write_release(self, release: Release, compose: Mapping[str, Any], env: str) -> None:
+    def write_release(
+        self, release: Release, compose: Mapping[str, Any], env: str, source: str
+    ) -> None:
         """Make a release's folder whole or not at all: built beside, then renamed."""
         final = self.paths.releases / release.id
         temp = self.paths.releases / f".{release.id}.new"
@@ -59,6 +61,7 @@ class Store:
         temp.mkdir(parents=True)
         write(temp / "env", env, 0o600)
         write(temp / "compose.json", json.dumps(compose, indent=1, sort_keys=True) + "\n")
+        write(temp / "source.yaml", source)
         write(temp / "release.json", wire.encode(release))
         if final.exists():
             shutil.rmtree(final)
@@ -68,6 +71,10 @@ class Store:
     def compose_file(self, release: Release) -> Path:
         """The Compose project of a release."""
         return self.paths.releases / release.id / "compose.json"
+
+    def source(self, release: Release) -> str:
+        """The compose file a release was made from, as the user wrote it."""
+        return (self.paths.releases / release.id / "source.yaml").read_text()
 
     def env_file(self, release: Release) -> Path:
         """The variables of a release."""

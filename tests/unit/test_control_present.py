@@ -1,0 +1,141 @@
+"""What people see of a run and of a host's answers, as literal text."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from homeport.control import present, report
+from homeport.errors import SmokeFailed
+
+EVENTS: list[dict[str, Any]] = [
+    {"e": "run", "run": "r1", "verb": "deploy", "app": "a"},
+    {
+        "e": "plan",
+        "release": "r0002-1a2b3c4",
+        "mode": "overlap",
+        "steps": [{"id": "pull", "cause": "missing"}, {"id": "start", "cause": "new"}],
+        "skips": [{"id": "backup", "reason": "not configured"}],
+        "notices": ["no HEALTHCHECK"],
+    },
+    {"e": "step", "id": "pull", "state": "begin"},
+    {"e": "progress", "id": "pull", "text": "app", "done": 0, "total": 100_000_000},
+    {"e": "progress", "id": "pull", "text": "app", "done": 1, "total": 100_000_000},
+    {"e": "progress", "id": "pull", "text": "app", "done": 55_000_000, "total": 100_000_000},
+    {"e": "step", "id": "pull", "state": "done", "seconds": 1.25, "note": "55 MB"},
+    {"e": "alive"},
+    {"e": "step", "id": "start", "state": "failed", "seconds": 3},
+    {"e": "log", "service": "web", "line": "boom"},
+    {"e": "log", "service": "web", "line": "boom"},
+    {"e": "from-a-newer-agent"},
+]
+PLAIN = """\
+deploy of a: r1
+release r0002-1a2b3c4, overlap, 2 steps
+note: no HEALTHCHECK
+  app: 0 of 100 MB
+  app: 55 of 100 MB
+✓ pull  1.2 s  55 MB
+✗ start  3.0 s
+  web | boom
+"""
+VERDICT = """\
+✗ r0002 did not pass; r0001 serves
+
+  /login: 500, not 200
+    why:  Traceback
+          KeyError
+    mend: homeport logs
+"""
+
+
+def test_events_as_plain_lines() -> None:
+    """What CI shows: a line a step, a line a tenth, the container's last lines once."""
+    out = io.StringIO()
+    view = present.for_terminal(out)
+    for event in EVENTS:
+        view.show(event)
+    view.close()
+    assert out.getvalue() == PLAIN
+
+
+def test_a_verdict_in_words() -> None:
+    """One sentence, then each problem with why and mend."""
+    problem = {"what": "500, not 200", "where": "/login", "why": "Traceback\nKeyError"}
+    event = {
+        "e": "verdict",
+        "code": SmokeFailed.code,
+        "sentence": "r0002 did not pass; r0001 serves",
+        "problems": [{**problem, "mend": "homeport logs"}],
+    }
+    out = io.StringIO()
+    present.verdict(event, out)
+    assert out.getvalue() == VERDICT
+
+
+def test_the_live_view_ends_with_the_same_steps() -> None:
+    """On a terminal of any kind the steps, marks and notices are there; NO_COLOR is obeyed."""
+    from homeport.control.live import Live
+
+    out = io.StringIO()
+    view = Live(out, verbose=True)
+    for event in EVENTS:
+        view.show(event)
+    view.close()
+    text = out.getvalue()
+    for word in ("✓", "✗", "pull", "start", "note: no HEALTHCHECK", "web | boom", "not configured"):
+        assert word in text
+
+
+STATUS = {
+    "app": "a",
+    "release": "r0002-1a2b3c4",
+    "healthy": True,
+    "since": 940,
+    "site": "port 5000",
+    "mode": "overlap",
+    "image": "r.io/a:2",
+    "services": [{"name": "web", "state": "running", "health": "healthy", "restarts": 0}],
+    "releases": [
+        {"id": "r0002-1a2b3c4", "created": 900, "served": True, "can_roll_back": "no"},
+        {"id": "r0001-aaaaaaa", "created": 100, "served": True, "can_roll_back": "start"},
+    ],
+    "warnings": ["the boot hook is missing"],
+    "host": {"docker": "28.5", "compose": "2.40", "disk_free": 2.5e9, "mem_available": 7e8},
+    "edge": {"version": "2.11.4", "running": True},
+    "backup": "not configured",
+}
+STATUS_TEXT = """\
+a: r0002-1a2b3c4 serves, healthy, since 60 s ago
+  site    port 5000
+  mode    overlap
+  image   r.io/a:2
+  web     running, healthy
+
+releases
+* r0002-1a2b3c4   100 s ago       live
+  r0001-aaaaaaa   15 min ago      rollback: its container is started again
+
+host      Docker 28.5, Compose 2.40
+          2.5 GB of disk and 700 MB of memory free
+edge      Caddy 2.11.4, running
+backup    not configured
+
+warning: the boot hook is missing"""
+
+
+def test_status_for_people() -> None:
+    """All that matters on one screen of 80 columns."""
+    text = report.status(STATUS, now=1000)
+    assert text == STATUS_TEXT
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_an_answer_with_nothing_in_it_is_readable() -> None:
+    """Before the first deploy, and from an agent that tells less."""
+    assert report.status({"app": "a"}).startswith("a: nothing is live yet")
+    assert report.history([]) == "No run yet."
+    shown = report.history([{"run": "x", "verb": "deploy", "at": 0, "code": 51, "sentence": "no"}])
+    assert "unfinished" in shown and shown.endswith("    no")
+    refused = report.plan({"text": "- a: b", "problems": [{"what": "disk full", "mend": "rm"}]})
+    assert refused == "- a: b\n\nrefused: disk full\n  mend: rm"

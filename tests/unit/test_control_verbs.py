@@ -1,0 +1,194 @@
+"""Every verb from its words to its exit code, with a host of this machine and an agent that echoes.
+
+The bootstrap, the bundle, the pipe and the wire are the real ones; only the agent is the test's.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homeport.control import bundle, cli
+
+AGENT = """
+import json
+STATUS = {"app": "a", "release": "", "backup": "not configured"}
+PLAN = {"text": "- start: compose-up", "problems": []}
+def main(payload, stdin, stdout):
+    asked = json.loads(payload)
+    def tell(kind, **fields):
+        stdout.write(json.dumps({"e": kind, **fields}).encode() + b"\\n")
+        stdout.flush()
+    verb, code, sentence = asked["verb"], 0, ""
+    if verb in ("status", "history", "plan"):
+        tell("notice", text="seen")
+        tell("data", data={"status": STATUS, "history": [], "plan": PLAN}[verb])
+    elif verb == "logs":
+        for number in range(asked["lines"]):
+            tell("log", service=asked["release"] or "web", line="line %d" % number)
+        code = 2 if asked["release"] == "gone" else 0
+    else:
+        tell("run", run="run-1", verb=verb, app="a")
+        image = asked["image"] or {}
+        if verb == "deploy" and image and not image["digest"]:
+            tell("need", need="image", ref=image["ref"])
+            sentence = stdin.readline().decode().strip() + "; "
+        tell("step", id="start", state="done", seconds=0.5)
+        told = {key: asked[key] for key in ("verb", "release", "force", "shared", "monitor", "yes")}
+        sentence += json.dumps(told)
+        code = 32 if asked["release"] == "r0099-aaaaaaa" else 0
+    tell("verdict", outcome="done", code=code, sentence=sentence, problems=[], figures={"n": 1})
+    return code
+"""
+
+
+@pytest.fixture(autouse=True)
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with homeport.toml and a compose file, and a host that is set up for it."""
+    package = tmp_path / "package"
+    for name in ("core", "host"):
+        (package / name).mkdir(parents=True)
+        (package / name / "__init__.py").write_text("")
+    for name in bundle.SHARED:
+        (package / name).write_text("")
+    (package / "host" / "agent.py").write_text(AGENT)
+    made = bundle.build(package)
+    monkeypatch.setattr(bundle, "build", lambda: made)
+    (tmp_path / "opt" / "homeport" / "agent").mkdir(parents=True)
+    monkeypatch.setenv("HOMEPORT_ROOT", str(tmp_path / "opt"))
+    monkeypatch.setenv("CI", "1")
+    folder = tmp_path / "app"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "homeport.toml").write_text(
+        'app = "a"\ncompose = "c.yml"\n[host]\naddress = "local"\n[web]\nservice = "web"\n'
+    )
+    (folder / "c.yml").write_text("services: {web: {image: x, ports: ['5000:5000']}}\n")
+    return folder
+
+
+def told(err: str) -> dict[str, Any]:
+    """What the agent was asked, as its verdict repeats it."""
+    line = next(one for one in err.splitlines() if one.startswith("✓ {"))
+    found: dict[str, Any] = json.loads(line[line.index("{") :])
+    return found
+
+
+def test_deploy_of_shared_services(capsys: pytest.CaptureFixture[str]) -> None:
+    """No image is needed; every option reaches the agent; stdout stays empty."""
+    assert cli.main(["deploy", "--shared", "--force", "--monitor", "1s", "--yes"]) == 0
+    out, err = capsys.readouterr()
+    asked = {"verb": "deploy", "release": "", "force": True, "shared": True, "monitor": 1.0}
+    assert out == "" and told(err) == {**asked, "yes": True}
+    assert "✓ start  0.5 s" in err
+
+
+def test_the_verdict_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """--json: one object on stdout with the verdict, its figures and the steps' seconds."""
+    assert cli.main(["--json", "deploy", "--shared", "-v"]) == 0
+    out, err = capsys.readouterr()
+    data = json.loads(out)
+    assert data["figures"] == {"n": 1} and data["code"] == 0 and "e" not in data
+    assert data["steps"] == [{"id": "start", "state": "done", "seconds": 0.5}]
+    assert "  n: 1" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "verb", "release"),
+    [
+        (["rollback"], "rollback", ""),
+        (["rollback", "r0001-aaaaaaa"], "rollback", "r0001-aaaaaaa"),
+        (["attach"], "attach", ""),
+        (["attach", "run-7"], "attach", "run-7"),
+        (["recover"], "recover", ""),
+        (["remove", "--yes"], "remove", ""),
+    ],
+)
+def test_what_a_verb_asks(
+    words: list[str], verb: str, release: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Verb and release as typed; remove says yes only when a person did."""
+    assert cli.main(words) == 0
+    asked = told(capsys.readouterr().err)
+    assert (asked["verb"], asked["release"]) == (verb, release)
+    assert asked["yes"] is (verb == "remove")
+
+
+def test_the_exit_code_is_the_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the host says is what the shell gets."""
+    assert cli.main(["rollback", "r0099-aaaaaaa"]) == 32
+    assert "✗" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "data"),
+    [
+        (["status"], "a: nothing is live yet", {"app": "a"}),
+        (["history"], "No run yet.", []),
+        (["plan", "--shared"], "- start: compose-up", {"text": "- start: compose-up"}),
+    ],
+)
+def test_reading(
+    words: list[str], text: str, data: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Words for people, or with --json the data and nothing else, on stdout."""
+    assert cli.main(words) == 0
+    out, err = capsys.readouterr()
+    assert text in out and "note: seen" in err
+    assert cli.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == data if isinstance(data, list) else found.items() >= data.items()
+
+
+def test_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last lines of one service, as text or an object a line; a wrong service's exit code."""
+    assert cli.main(["logs", "-n", "2", "db"]) == 0
+    assert capsys.readouterr().out == "db | line 0\ndb | line 1\n"
+    assert cli.main(["logs", "-n", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"service": "web", "line": "line 0"}
+    assert cli.main(["logs", "-n", "0", "gone"]) == 2
+
+
+def test_a_deploy_without_image_asks_which(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A service that is only built names no image: both ways to give one are told."""
+    if shutil.which("docker") is None:
+        pytest.fail("there is no docker here: the compose file cannot be read", pytrace=False)
+    (app / "c.yml").write_text("services: {web: {build: .}}\n")
+    assert cli.main(["deploy"]) == 2
+    assert "--from-local" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("compose", "words"),
+    [("services: {db: {image: x}}\n", "it has db"), ("services: [\n", "Compose refuses the file")],
+)
+def test_a_compose_file_that_will_not_do(
+    app: Path, compose: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing service names those that are there; a broken file brings Compose's own words."""
+    (app / "c.yml").write_text(compose)
+    assert cli.main(["deploy"]) == 11
+    assert words in capsys.readouterr().err
+
+
+def test_a_missing_compose_file(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named by the key of homeport.toml that points to it."""
+    (app / "c.yml").unlink()
+    assert cli.main(["deploy", "x"]) == 11
+    assert "homeport.toml: compose" in capsys.readouterr().err
+
+
+def test_init_writes_what_is_accepted(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From a compose file to a good homeport.toml; never over one that is there unasked."""
+    (app / "c.yml").rename(app / "compose.yaml")
+    assert cli.main(["init"]) == 2
+    assert cli.main(["init", "--yes", "--host", "pi@pi.local:2222"]) == 0
+    text = (app / "homeport.toml").read_text()
+    assert 'address = "pi.local"\nport = 2222\n' in text and "port = 5000\n" in text
+    assert "homeport setup --host pi@pi.local" in capsys.readouterr().err
+    (app / "compose.yaml").unlink()
+    assert cli.main(["init", "--yes"]) == 11
