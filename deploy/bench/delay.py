@@ -1,4 +1,4 @@
-"""A relay that makes a round trip longer: a far host, as this kernel cannot delay packets itself."""
+"""A relay that makes a round trip longer: a far host, where a kernel cannot delay packets."""
 
 from __future__ import annotations
 

@@ -124,9 +124,8 @@ def table(figures: dict[str, Any]) -> str:
     rows = [f"{'what':<12}{'outcome':<14}{'release':<16}{'took':>7}{'held':>8}"]
     for line in figures["lines"]:
         held = f"{line['held_s']:.1f} s" if line["held_s"] else "-"
-        rows.append(
-            f"{line['what']:<12}{line['outcome']:<14}{line['release']:<16}{line['seconds']:>5} s{held:>8}"
-        )
+        took = f"{line['seconds']:>5} s"
+        rows.append(f"{line['what']:<12}{line['outcome']:<14}{line['release']:<16}{took}{held:>8}")
     ms = figures
     rows += [
         "",

@@ -109,7 +109,7 @@ class Stage:
         hosts.run(self.host, argv, user="homeport", stdin=text.encode())
 
     def homeport(self, *arguments: str, check: bool = True) -> Ran:
-        """Type `homeport …` in the project's folder; raises RuntimeError with its words if it fails."""
+        """Type `homeport …` in the project's folder; raises RuntimeError if it fails."""
         began, clock = time.time(), time.monotonic()
         argv = [sys.executable, "-m", "homeport.control.cli", *arguments]
         done = subprocess.run(
@@ -179,7 +179,7 @@ class Stage:
 
 
 def until(condition: Callable[[], Any], within: float, what: str, pause: float = 0.05) -> Any:
-    """Wait until ``condition`` answers something true, and return it; TimeoutError naming ``what``."""
+    """Wait until ``condition`` answers something true; that, or TimeoutError naming ``what``."""
     end = time.monotonic() + within
     while True:
         found = condition()

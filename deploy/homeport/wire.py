@@ -38,6 +38,8 @@ HEAD = "homeport"
 #: no request is larger: a compose file, settings and a token
 MAX_REQUEST = 4 * 1024 * 1024
 SILENCE = 15.0
+#: no number of seconds or bytes is larger
+MAX_NUMBER = 2**63
 
 T = TypeVar("T")
 
@@ -70,7 +72,9 @@ def read_frame(stream: BinaryIO) -> bytes:
 
 def encode(value: Any) -> bytes:
     """One event or record as a line of JSON, dataclasses as objects."""
-    return json.dumps(plain(value), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    text = json.dumps(plain(value), separators=(",", ":"), ensure_ascii=False)
+    # half a surrogate pair, which JSON can carry and UTF-8 cannot, must not end a run
+    return text.encode("utf-8", "replace") + b"\n"
 
 
 def plain(value: Any) -> Any:
@@ -132,6 +136,8 @@ def _value(hint: Any, data: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return decode(hint, data, where)  # type: ignore[arg-type]
     if hint is float and isinstance(data, int) and not isinstance(data, bool):
+        if abs(data) > MAX_NUMBER:
+            raise WireError(f"{where}: {len(str(data))} digits are too many")
         return float(data)
     if not isinstance(data, hint) or (hint is int and isinstance(data, bool)):
         raise WireError(f"{where}: expected {hint.__name__}, got {type(data).__name__}")

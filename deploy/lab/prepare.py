@@ -1,4 +1,4 @@
-"""`python -m lab.prepare`: make sure of Docker, the lab's images and its registry, once and aloud."""
+"""`python -m lab.prepare`: make sure of Docker, the lab's images and its registry."""
 
 from __future__ import annotations
 

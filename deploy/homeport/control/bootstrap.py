@@ -20,6 +20,7 @@ NEEDED = (3, 10)
 
 
 def say(event: Dict[str, Any]) -> None:
+    """One event to the controller."""
     sys.stdout.buffer.write(json.dumps(event).encode() + b"\n")
     sys.stdout.buffer.flush()
 
@@ -44,6 +45,7 @@ def read_request(stream: BinaryIO) -> bytes:
 
 
 def sync(path: str) -> None:
+    """Make what is at a path last through a power cut."""
     handle = os.open(path, os.O_RDONLY)
     os.fsync(handle)
     os.close(handle)
@@ -95,6 +97,7 @@ def point(agents: str, name: str) -> None:
 
 
 def main() -> None:
+    """Take the request, fetch the agent if it is missing, and let it answer."""
     setup = "homeport setup --host USER@ADDRESS"
     found = "%d.%d" % sys.version_info[:2]
     if sys.version_info[:2] < NEEDED:

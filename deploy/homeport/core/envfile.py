@@ -1,7 +1,7 @@
 """Env files as text: which names they set, and one file's lines replaced by another's.
 
-The format is Compose's own: ``NAME=value`` a line, ``#`` comments, values in quotes may run over
-several lines. Values are carried, never interpreted.
+The format is Compose's own: ``NAME=value`` (or ``NAME: value``) a line, ``#`` comments, values in
+quotes may run over several lines. Values are carried, never interpreted.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 import re
 from typing import Iterable
 
-_NAME = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*(=|$)")
+_NAME = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:[=:]|$)")
+#: what is quoted to its end; a backslash carries the next character along, in both kinds of quotes
+_QUOTED = {quote: re.compile(rf"{quote}(?:[^{quote}\\]|\\.)*{quote}", re.DOTALL) for quote in "\"'"}
 
 
 def entries(text: str) -> dict[str, str]:
     """Name → the lines that set it, as they stand; the last one of a name counts."""
     found: dict[str, str] = {}
-    lines = iter(text.splitlines())
+    # Compose's own ends of lines; splitlines would break a value at a form feed or U+2028
+    lines = iter(text.replace("\r\n", "\n").split("\n"))
     for line in lines:
         match = _NAME.match(line)
         if not match:
             continue
-        value = line.partition("=")[2].strip()
-        quote = value[:1]
-        if quote in ('"', "'"):
-            while not _closed(value, quote):
+        value = line[match.end() :].strip()
+        quoted = _QUOTED.get(value[:1])
+        if quoted:
+            while not quoted.match(value):
                 more = next(lines, None)
                 if more is None:
                     break
@@ -46,8 +49,3 @@ def differing(kept: str, today: str) -> tuple[str, ...]:
     """The names whose lines differ between two files, sorted."""
     old, new = entries(kept), entries(today)
     return tuple(sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)))
-
-
-def _closed(value: str, quote: str) -> bool:
-    body = value[1:].replace("\\" + quote, "") if quote == '"' else value[1:]
-    return quote in body

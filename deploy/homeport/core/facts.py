@@ -75,13 +75,16 @@ class Facts:
         """The release that serves or is to serve: what the link says, else what was committed last.
 
         A link that names a release is the truth. A hold, a missing or a garbled link say nothing,
-        so the journal's last commit counts, and after it the derived ``current``.
+        so the journal's last commit counts, and after it the derived ``current``; neither does
+        once the app was removed.
         """
         kind, slot = links.read(self.app, self.link)
         if kind == "release":
             found = self.release(slot)
             if found:
                 return found
+        if self.history.removed:
+            return None
         return self.release(self.history.committed) or self.release(self.current)
 
     @property

@@ -54,6 +54,8 @@ class History:
     taken_back: tuple[str, ...] = ()
     highest: int = 0
     garbled: int = 0
+    #: the app was removed and nothing was committed since
+    removed: bool = False
 
     @property
     def unfinished(self) -> tuple[Run, ...]:
@@ -121,6 +123,8 @@ def _take(history: History, runs: dict[str, Run], record: Mapping[str, Any]) -> 
         return _done(history, runs, run, step, record)
     elif kind == "end":
         runs[name] = replace(run, end=dict(record), ended_at=at)
+        if record.get("outcome") == "removed":
+            return replace(history, committed="", removed=True)
         if record.get("outcome") == "taken-back":
             gone = (*history.taken_back, run.release)
             return replace(history, taken_back=tuple(dict.fromkeys(gone)))
@@ -136,12 +140,17 @@ def _done(
         runs[run.id] = run
         return history
     runs[run.id] = replace(run, committed=release, committed_at=at, watched=False)
+    for key, dead in runs.items():
+        # a recovery that finds the link written commits it for the run that died doing so
+        if dead.release == release and dead.end is None and not dead.committed:
+            runs[key] = replace(dead, committed=release, committed_at=at)
     served = tuple(one for one in history.served if one != release) + (release,)
     same = release == history.committed
     return replace(
         history,
         committed=release,
         committed_at=history.committed_at if same else at,
+        removed=False,
         served=served,
         highest=max(history.highest, _number(release)),
     )
@@ -149,4 +158,4 @@ def _done(
 
 def _number(release: str) -> int:
     digits = release[1:].split("-")[0]
-    return int(digits) if release[:1] == "r" and digits.isdigit() else 0
+    return int(digits) if release[:1] == "r" and digits.isdecimal() else 0

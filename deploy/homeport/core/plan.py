@@ -62,6 +62,9 @@ def rollback(
 ) -> Plan:
     """The plan that makes ``target``, which served before, live again."""
     old, before = facts.committed, recovery.previous(facts, target)
+    if old is not None and old.id == target.id:
+        # one slot cannot stand beside itself: it is stopped and started
+        mode = "recreate"
     prepare: list[Step] = [*_edge(edge)]
     skips = list(NOT_CONFIGURED)
     if facts.kept(target):

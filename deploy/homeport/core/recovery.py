@@ -19,6 +19,7 @@ def plan(facts: Facts) -> Plan:
     """The steps from what was seen to "the committed release serves, and nothing else runs"."""
     live = facts.committed
     todo = [*_stop_others(facts, live)]
+    todo += _lift_others(facts, live)
     if live is not None:
         todo += _bring_back(facts, live)
     todo += _forget(facts, live)
@@ -41,6 +42,15 @@ def _stop_others(facts: Facts, live: Release | None) -> list[Step]:
     return todo
 
 
+def _lift_others(facts: Facts, live: Release | None) -> list[Step]:
+    """A standby left behind would keep a release from writing when it is gone back to one day."""
+    return [
+        Step(f"lift {slot}", "standby-off", f"{slot} does not run", {"slot": slot})
+        for slot in sorted(facts.standby)
+        if live is None or slot != live.slot
+    ]
+
+
 def _bring_back(facts: Facts, live: Release) -> list[Step]:
     todo: list[Step] = []
     down = not facts.running(live)
@@ -53,16 +63,15 @@ def _bring_back(facts: Facts, live: Release) -> list[Step]:
     astray = kind != "release" or slot != live.slot
     if down or astray:
         todo.append(steps.probe(live, steps.GOOD_KNOWN, "it served before"))
+    cause = f"the link was {kind if kind != 'release' else 'astray'}"
+    if not astray and facts.history.committed != live.id:
+        # killed between the rename and its line: without one a later hold would mean the release
+        # before this one
+        cause = "the journal does not know of this handover"
+        astray = True
     if astray:
-        todo.append(
-            Step(
-                "handover",
-                "link",
-                f"the link was {kind if kind != 'release' else 'astray'}",
-                {"address": live.link, "release": live.id},
-                commit=True,
-            )
-        )
+        args = {"address": live.link, "release": live.id}
+        todo.append(Step("handover", "link", cause, args, commit=True))
     pinned = {one.service: one.policy for one in facts.slot(live.slot)}
     if down or any(pinned.get(name) != rule for name, rule in live.policies.items()):
         cause = "the committed slot comes back by itself"

@@ -16,12 +16,18 @@ DEFAULT_MONITOR = 30.0
 
 
 def kinds(raw: Table, web: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Service names as (moving with the web service first, shared, not to be told)."""
+    """Service names as (moving with the web service first, shared, not to be told).
+
+    A service with a profile is none of them unless it is labelled: a plain ``docker compose up``
+    would leave it out too.
+    """
     services = raw.get("services", {})
     image = services.get(web, {}).get("image")
     moving, shared, unknown = [], [], []
     for name in sorted(services):
-        mark = str((services[name].get("labels") or {}).get(SHARED_LABEL, "")).lower()
+        mark = str(as_map(services[name].get("labels")).get(SHARED_LABEL, "")).lower()
+        if services[name].get("profiles") and name != web and not mark:
+            continue
         if mark == "true":
             shared.append(name)
         elif mark == "false" or name == web or "build" in services[name]:

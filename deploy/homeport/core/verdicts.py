@@ -25,6 +25,19 @@ def healthy(probes: Sequence[Probe], good: int, span: float) -> bool:
     return run[-1].at - run[0].at >= span
 
 
+def pause(probes: Sequence[Probe], good: int, span: float, now: float) -> float:
+    """Seconds until the next probe: soon after a bad one, else ``good`` of them fill ``span``.
+
+    Counted from the first good probe, so that what happens between two (the container's own health
+    check) is not waited for on top.
+    """
+    if not probes[-1].good:
+        return 0.1
+    run = _trailing(probes)
+    due = run[0].at + len(run) * span / max(good - 1, 1)
+    return max(0.02, due - now)
+
+
 def _trailing(probes: Sequence[Probe]) -> list[Probe]:
     run: list[Probe] = []
     for one in reversed(probes):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+#: what a YAML of some version reads as something other than text
+_WORDS = frozenset(("true", "false", "yes", "no", "on", "off", "y", "n", "null"))
+
 
 def dump(value: Any, depth: int = 0) -> str:
     """The text of a mapping or list, two spaces a level, keys in their order."""
@@ -29,11 +32,8 @@ def _item(value: Any, depth: int) -> str:
 
 
 def _key(key: str) -> str:
-    return (
-        key
-        if key.replace("_", "").replace("-", "").isalnum() and key[0].isalpha()
-        else json.dumps(key)
-    )
+    plain = key.replace("_", "").replace("-", "").isalnum() and key[0].isalpha()
+    return key if plain and key.lower() not in _WORDS else json.dumps(key, ensure_ascii=False)
 
 
 def _scalar(value: Any) -> str:

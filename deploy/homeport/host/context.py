@@ -44,7 +44,8 @@ class Context:
 
     def facts(self) -> Facts:
         """A fresh look at the host."""
-        return look.facts(self.paths, self.engine, self.store, self.edge, self.rendered)
+        known = look.facts(self.paths, self.engine, self.store, self.edge)
+        return look.named(known, self.engine, self.rendered)
 
     def release(self, name: str) -> Release:
         """The release by id: the one being made, or one on the disk."""

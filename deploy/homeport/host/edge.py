@@ -10,6 +10,7 @@ import secrets
 import socket
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Callable, Iterator
 
 from homeport.core import edge as edges
@@ -116,12 +117,9 @@ class Edge:
         """Wait until no other app holds: loading a configuration fails every held request."""
         end = time.monotonic() + within
         while True:
-            links = (self._paths.home / "run").glob("*/live")
-            held = [
-                one.parent.name
-                for one in links
-                if one.parent.name != self._paths.app and one.read_text().endswith("/hold.sock")
-            ]
+            links = sorted((self._paths.home / "run").glob("*/live"))
+            others = [one for one in links if one.parent.name != self._paths.app]
+            held = [one.parent.name for one in others if _holds(one)]
             if not held:
                 return
             if time.monotonic() >= end:
@@ -226,3 +224,11 @@ class Edge:
             yield
         finally:
             os.close(handle)
+
+
+def _holds(link: Path) -> bool:
+    """Whether a link says hold; one that is gone by now or garbage says nothing."""
+    try:
+        return link.read_text("utf-8", "replace").endswith("/hold.sock")
+    except OSError:
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -23,14 +24,11 @@ _SERVICE = "com.docker.compose.service"
 _PROJECT = "com.docker.compose.project"
 
 
-def facts(
-    paths: Paths, engine: Engine, store: Store, edge: Edge, rendered: Rendered | None
-) -> Facts:
-    """Everything a plan may rest on. ``rendered`` says which networks and folders matter."""
+def facts(paths: Paths, engine: Engine, store: Store, edge: Edge) -> Facts:
+    """Everything a plan may rest on but what its compose file names: ``named`` adds that."""
     releases = store.releases()
     mine = engine.containers(f"{APP}={paths.app}")
     project = engine.containers(f"{_PROJECT}={paths.app}")
-    wanted = rendered or Rendered()
     return Facts(
         app=paths.app,
         now=time.time(),
@@ -44,12 +42,19 @@ def facts(
         stale=stale(paths, store, releases),
         strangers=_strangers(project),
         shared_running=_shared(paths, mine),
-        networks=frozenset(one for one in wanted.networks if engine.network(one)),
-        volumes=frozenset(one for one in wanted.volumes if engine.volume(one)),
-        folders=frozenset(one.path for one in wanted.folders if _made(Path(one.path))),
-        filesystems={one: filesystem(Path(one)) for one in wanted.data},
         edge=edge.facts(),
         host=host(paths, engine),
+    )
+
+
+def named(known: Facts, engine: Engine, rendered: Rendered) -> Facts:
+    """The facts with what is there of the networks, volumes and folders a compose file names."""
+    return replace(
+        known,
+        networks=frozenset(one for one in rendered.networks if engine.network(one)),
+        volumes=frozenset(one for one in rendered.volumes if engine.volume(one)),
+        folders=frozenset(one.path for one in rendered.folders if _made(Path(one.path))),
+        filesystems={one: filesystem(Path(one)) for one in rendered.data},
     )
 
 

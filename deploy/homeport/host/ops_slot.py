@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Mapping
 
 from homeport.core import envfile, link as links
-from homeport.core.verdicts import Probe, healthy
+from homeport.core.verdicts import Probe, healthy, pause
 from homeport.errors import HostFault, NeverHealthy, Problem, SmokeFailed, StartFailed
 from homeport.host import compose
 from homeport.host.context import Context
@@ -159,7 +159,7 @@ def probe(ctx: Context, args: Args) -> str:
             raise NeverHealthy(
                 Problem(what, release.web, why, "homeport logs; mend the release, deploy again")
             )
-        time.sleep(0.1 if not probes[-1].good else max(0.02, span / max(good - 1, 1)))
+        time.sleep(pause(probes, good, span, time.monotonic()))
     if "start_at" in ctx.figures:
         ctx.figures["container_s"] = round(time.time() - _started(ctx, release), 3)
     return f"{good} good in a row"

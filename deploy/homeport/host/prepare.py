@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Mapping
 
@@ -17,7 +18,7 @@ from homeport.core import policy, recovery
 from homeport.core.facts import Facts
 from homeport.core.render import Place, Rendered, render
 from homeport.errors import HomeportError, NoSuchRelease, Problem, UsageError
-from homeport.host import compose
+from homeport.host import compose, look
 from homeport.host.context import Context
 from homeport.host.paths import Paths
 from homeport.model import HostAddress, Image, Plan, Release, Settings
@@ -81,8 +82,11 @@ def deploy(ctx: Context) -> Made:
     settings, image = _settings(ctx)
     pinned = _pin(ctx, image)
     number = _next_number(ctx)
-    rendered, place = render_today(ctx, number, pinned)
-    facts = ctx.facts()
+    with ThreadPoolExecutor(1) as pool:
+        # Compose takes its time to read a file, and the look at the host needs nothing of it
+        known = pool.submit(ctx.facts)
+        rendered, place = render_today(ctx, number, pinned)
+    facts = look.named(known.result(), ctx.engine, rendered)
     if ctx.engine.image(pinned) is not None:
         facts = replace(facts, images=facts.images | {pinned})
     choice = policy.choose(settings, rendered, facts)

@@ -31,7 +31,9 @@ def recover(ctx: Context) -> bool:
             sentence = f"{live.id} serves" if live else "nothing serves, and nothing runs"
             records.end(ctx, Verdict("recovered", 0, sentence, plan.release, ctx.run))
     taken = _finish_watch(ctx)
-    for one in left:
+    # read again: recovery may have found the handover that a run died before writing down
+    names = {one.id for one in left}
+    for one in (run for run in ctx.store.history().runs if run.id in names):
         _close(ctx, one.id, one.verb, one.release, one.committed, taken)
     return bool(plan.steps or left)
 

@@ -1,0 +1,202 @@
+"""Plans and recovery against an exhaustive model: a crash after every single effect of each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Iterator
+
+import pytest
+from builders import HOLD, release
+from homeport.core import plan as plans, recovery
+from homeport.core.edge import Wanted
+from homeport.core.policy import Choice
+from homeport.core.render import Rendered
+from homeport.model import MODES, Mode, Plan, Release
+from world import (
+    Effects,
+    World,
+    all_of,
+    deploying,
+    recover,
+    rolling_back,
+    some_of,
+    taking_back,
+    walk,
+)
+
+
+def _tells(text: str) -> bool:
+    """Whether a line of a finished run says more than that a step was begun or done."""
+    kind, step = (json.loads(text).get(key) for key in ("k", "step"))
+    return kind in ("begin", "end") or (kind == "done" and step in ("handover", "watch"))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What served before, what is begun, and which release it makes live."""
+
+    before: tuple[int, ...]
+    begin: str
+    number: int
+    mode: Mode
+    moving: tuple[str, ...] = ("web", "worker")
+    kept: bool = True
+
+    def __str__(self) -> str:
+        served = "+".join(str(one) for one in self.before) or "nothing"
+        tail = f"{'' if self.kept else ' recreated'} {'+'.join(self.moving)}"
+        return f"{self.mode} {self.begin} {self.number} after {served}{tail}"
+
+    def make(self, number: int) -> Release:
+        """A release of this scenario."""
+        return release(number, self.mode, self.moving)
+
+    def world(self) -> World:
+        """The host after everything that came before went well."""
+        world = World(exclusive=self.mode != "overlap")
+        for number in self.before:
+            all_of(deploying(self.make(number), self.mode)(world))
+        # what is over is told in short, which says the same and is read three times as fast
+        long = world.facts().history
+        world.journal = [one for one in world.journal if _tells(one)]
+        short = world.facts().history
+        assert replace(long, runs=()) == replace(short, runs=(), committed_at=long.committed_at)
+        if not self.kept:
+            serves = f"r{self.before[-1]:04d}"
+            world.boxes = {key: box for key, box in world.boxes.items() if key[0] == serves}
+        return world
+
+    def start(self, world: World) -> Effects:
+        """Begin it."""
+        new = self.make(self.number)
+        if self.begin == "deploy":
+            return deploying(new, self.mode)(world)
+        if self.begin == "rollback":
+            return rolling_back(new, self.mode)(world)
+        return taking_back(new)(world)
+
+
+SCENARIOS = [
+    Scenario(before, begin, number, mode, moving, kept)
+    for mode in MODES
+    for moving in (("web",), ("web", "worker"))
+    for before, begin, number, kept in (
+        ((), "deploy", 1, True),
+        ((1,), "deploy", 2, True),
+        ((1, 2), "deploy", 3, True),
+        ((1, 2), "rollback", 1, True),
+        ((1, 2), "rollback", 1, False),
+        ((1, 2, 3), "rollback", 1, True),
+        ((1, 2), "take-back", 1, True),
+        ((1, 2), "take-back", 1, False),
+    )
+]
+
+
+def power_cut(world: World) -> None:
+    """Everything stops; at the boot Docker starts what has a restart policy."""
+    for box in world.boxes.values():
+        box.running = box.policy != "no"
+    world.check()
+    world.write("boot", "")
+
+
+def settled(world: World, live: Release | None) -> None:
+    """What must hold once recovery is through."""
+    now = world.facts()
+    assert now.committed == live
+    world.check()
+    assert not world.standby
+    if live is None:
+        assert not world.running() and world.link is None
+        return
+    assert world.link == live.link and world.current == live.id
+    assert now.running(live) and world.running() == {live.slot}
+    for (at, name), box in world.boxes.items():
+        assert box.policy == (live.policies[name] if at == live.slot else "no")
+    assert {one.slot for one in now.containers} <= {one.slot for one in now.served}
+    again = recovery.plan(now)
+    assert again.steps == (), again.text()
+    assert now.history.committed == live.id, "a later hold would fall back to an older release"
+
+
+def crashes(scenario: Scenario) -> Iterator[tuple[int, World, Release | None]]:
+    """The world after every number of effects, and the release that must serve after recovery."""
+    world = scenario.world()
+    old, new = world.facts().committed, scenario.make(scenario.number)
+    run = scenario.start(world)
+    count = 0
+    while True:
+        yield count, world.copy(), new if world.link == new.link else old
+        if next(run, "over") == "over":
+            return
+        count += 1
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power cut"])
+def test_a_crash_after_any_effect_ends_in_one_whole_release(
+    scenario: Scenario, power: bool
+) -> None:
+    """Old or new serves, whole, by what the link said; nothing else runs or would come back."""
+    seen = set()
+    for _, world, live in crashes(scenario):
+        if power:
+            power_cut(world)
+        all_of(recover(world))
+        settled(world, live)
+        seen.add(live.id if live else "")
+    assert len(seen) == 2, "every scenario has crashes before and after its commit"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_no_plan_breaks_a_promise_while_it_runs(scenario: Scenario) -> None:
+    """A run that nothing disturbs leaves nothing to recover, and the new release serves."""
+    world = scenario.world()
+    count = all_of(scenario.start(world))
+    assert count > 10
+    settled(world, scenario.make(scenario.number))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("begin", ["deploy", "rollback"])
+def test_recovery_may_die_as_well(mode: Mode, begin: str) -> None:
+    """A recovery killed after any effect of its own is finished by the next one."""
+    scenario = Scenario((1, 2), begin, 3 if begin == "deploy" else 1, mode)
+    for _, world, live in crashes(scenario):
+        whole = world.copy()
+        for count in range(0, all_of(recover(whole)), 5):
+            again = world.copy()
+            some_of(recover(again), count)
+            power_cut(again)
+            all_of(recover(again))
+            settled(again, live)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_next_deploy_works_after_any_crash_and_may_fail(mode: Mode) -> None:
+    """After recovery a deploy goes through; one that dies while it holds loses nothing either."""
+    for _, world, live in crashes(Scenario((1,), "deploy", 2, mode)):
+        all_of(recover(world))
+        next_ = release(3, "single-writer")
+        held = world.copy()
+        held.exclusive = False
+        run = deploying(next_, "single-writer")(held)
+        while held.link != HOLD:
+            next(run)
+        all_of(recover(held))
+        settled(held, live)
+        all_of(deploying(next_, mode)(world))
+        settled(world, next_)
+
+
+def test_the_model_finds_a_plan_that_lets_two_releases_write() -> None:
+    """A plan with its standby step cut out is caught."""
+    scenario = Scenario((1,), "deploy", 2, "single-writer")
+    world = scenario.world()
+    new = scenario.make(2)
+    made = plans.deploy(world.facts(), new, Rendered(), Choice("single-writer"), Wanted())
+    kept = tuple(one for one in made.steps if one.do != "standby-on")
+    with pytest.raises(AssertionError, match="two writers"):
+        all_of(walk(world, Plan("deploy", new.id, kept), "deploy", "", new))
