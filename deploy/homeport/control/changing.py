@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Callable, Mapping
 
 from homeport.control import images, present
-from homeport.control.context import Context, print_json
+from homeport.control.context import LOCAL, Context, print_json
 from homeport.control.session import Session
 from homeport.control.settings import Wrong, duration
 from homeport.errors import Internal, UsageError
@@ -15,8 +15,20 @@ from homeport.model import Request
 
 
 def deploy(context: Context) -> int:
-    """Makes an image live."""
-    return carry_out(context, deploy_request(context, "deploy"))
+    """Makes an image live, and says where."""
+    code = carry_out(context, deploy_request(context, "deploy"))
+    if code == 0 and not context.options.shared:
+        print(f"  open it:  {address(context)}", file=sys.stderr)
+    return code
+
+
+def address(context: Context) -> str:
+    """Where people reach the app from here: the site's name, or the host and the site's port."""
+    site, host = context.settings.site, context.host.address
+    if site.name:
+        return f"http://{site.name}/"
+    place = "localhost" if host == LOCAL else f"[{host}]" if ":" in host else host
+    return f"http://{place}/" if site.port in (None, 80) else f"http://{place}:{site.port}/"
 
 
 def deploy_request(context: Context, verb: str) -> Request:
@@ -32,7 +44,9 @@ def deploy_request(context: Context, verb: str) -> Request:
     context.host  # a missing host is said before a registry is asked
     if options.shared:
         return request
-    name = options.image or images.of_compose(context.compose_path, context.settings)
+    name = options.image or images.of_compose(
+        context.compose_path, context.settings, local=options.from_local
+    )
     if options.from_local:
         return replace(request, image=images.from_local(name, context.settings.app))
     image, auth = images.from_registry(name)

@@ -36,7 +36,7 @@ def from_local(name: str, app: str) -> Image:
             "this machine has no such image",
             name,
             found.stderr.strip(),
-            "docker build -t NAME . , then homeport deploy --from-local NAME",
+            f"docker compose build, or docker build -t {name} . , then the same again",
         )
     data = json.loads(found.stdout)[0]
     ref = f"homeport.local/{app}:{data['Id'].split(':')[-1][:12]}"
@@ -48,10 +48,14 @@ def from_local(name: str, app: str) -> Image:
     return Image(ref, "", (platform,), int(data.get("Size", 0)))
 
 
-def of_compose(path: Path, settings: Settings) -> str:
-    """The image that the compose file names for the web service, with this machine's variables."""
+def of_compose(path: Path, settings: Settings, local: bool = False) -> str:
+    """The image that the compose file names for the web service, with this machine's variables.
+
+    ``local``: a service that is only built has the name that ``docker compose build`` gives it.
+    """
     service = settings.web.service
-    services = read_compose(path).get("services", {})
+    data = read_compose(path)
+    services = data.get("services", {})
     if service not in services:
         raise ComposeError.of(
             f"it has no service {service!r}",
@@ -60,12 +64,14 @@ def of_compose(path: Path, settings: Settings) -> str:
             "homeport.toml: [web] service",
         )
     image = services[service].get("image")
+    if not image and local and "build" in services[service]:
+        image = f"{data['name']}-{service}"
     if not image:
         raise UsageError.of(
             "which image?",
             f"{path}: {service}",
             "the service has no image:",
-            "homeport deploy IMAGE, or homeport deploy --from-local IMAGE",
+            "homeport deploy IMAGE; or docker compose build, then homeport deploy --from-local",
         )
     return str(image)
 

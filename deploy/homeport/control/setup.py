@@ -239,23 +239,29 @@ def check_login(target: HostAddress) -> None:
 
 def next_steps(context: Context, target: HostAddress) -> str:
     """What a person does next: the app's settings, then the first deploy."""
-    settings = context.settings
-    wanted = set(settings.secrets)
-    if context.compose_path.is_file():
-        # what Compose itself would refuse to run without
-        wanted |= set(re.findall(r"\$\{(\w+):?\?", context.compose_path.read_text("utf-8")))
+    settings, path = context.settings, context.compose_path
+    text = path.read_text("utf-8") if path.is_file() else ""
+    # what Compose itself would refuse to run without
+    wanted = sorted({*settings.secrets, *re.findall(r"\$\{(\w+):?\?", text)})
+    env, local = f"/opt/{settings.app}/app.env", target.address == LOCAL
     lines = ["", "The host is ready."]
     if wanted:
-        names = "\n".join(f"  {name}=…" for name in sorted(wanted))
-        lines += [f"Put these into /opt/{settings.app}/app.env there:", names]
-    local = target.address == LOCAL
-    edit = f"sudo -u {AGENT_USER} nano /opt/{settings.app}/app.env"
-    port = f" -p {target.port}" if target.port != 22 else ""
-    if not local:
-        edit = f"ssh -t{port} {target.user}@{target.address} {edit}"
-    if wanted:
-        lines.append(f"for example with:  {edit}")
+        names = "\n".join(f"  {name}=…" for name in wanted)
+        edit = f"sudo -u {AGENT_USER} nano {env}"
+        port = f" -p {target.port}" if target.port != 22 else ""
+        if not local:
+            edit = f"ssh -t{port} {target.user}@{target.address} {edit}"
+        lines += [f"Put these into {env} there:", names, f"for example with:  {edit}"]
+    elif re.search(r"^\s+env_file:", text, re.MULTILINE):
+        port = f" -P {target.port}" if target.port != 22 else ""
+        copy = f"scp{port} .env {AGENT_USER}@{target.address}:{env}"
+        if local:
+            copy = f"sudo -u {AGENT_USER} tee {env} < .env > /dev/null"
+        lines.append(f"Its settings go into {env} there, for example with:\n  {copy}")
     same = settings.host.address == target.address
     at = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
-    host = "" if same else f" --host {at}"
-    return "\n".join([*lines, f"Next:  homeport deploy{host}"])
+    deploy = "homeport deploy" if same else f"homeport deploy --host {at}"
+    # a compose file that only builds names no image that a registry could have
+    if text and not re.search(r"^\s+image:", text, re.MULTILINE):
+        deploy = f"docker compose build, then {deploy} --from-local"
+    return "\n".join([*lines, f"Next:  {deploy}"])
