@@ -14,6 +14,8 @@ import sys
 import tarfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -181,6 +183,16 @@ def gap_after(result: Result, moment: float) -> float:
     if not good:
         raise AssertionError("nobody who asked after that moment got a good answer")
     return result.wall(good[0].done) - moment
+
+
+@contextmanager
+def sending(load: Load) -> Iterator[Load]:
+    """Let a load send while the block runs; `load.stop()` gives its result there or afterwards."""
+    load.start()
+    try:
+        yield load
+    finally:
+        load.stop()
 
 
 def under_way(load: Load, more: int = 60) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.stage import Stage, until
+from homeport.core import journal as journals
 from homeport.core import link as links
 from lab import hosts
 from lab.load import Load, judge
@@ -19,6 +20,7 @@ from scenario import (
     gap_after,
     identity,
     note,
+    sending,
     status,
     under_way,
 )
@@ -36,13 +38,12 @@ def test_a_killed_executor_leaves_the_old_release_serving(
 ) -> None:
     """SIGKILL in a hold: people are served again within 3 s, nobody having done anything."""
     before = Before(stage)
-    load = Load(stage.url, rate=100)
-    load.start()
-    under_way(load)
-    with Typed(stage, "deploy", next(turns), "--json", "--force") as typed:
-        killed = before.reaches("hold", kill=True)
-        ran = typed.wait()
-    under_way(load)
+    with sending(Load(stage.url, rate=100)) as load:
+        under_way(load)
+        with Typed(stage, "deploy", next(turns), "--json", "--force") as typed:
+            killed = before.reaches("hold", kill=True)
+            ran = typed.wait()
+        under_way(load)
     result = load.stop()
 
     assert killed.link == links.hold(stage.app)
@@ -70,13 +71,13 @@ def test_a_killed_executor_leaves_the_old_release_serving(
 def test_a_killed_controller_stops_nothing(stage: Stage, turns: Iterator[str]) -> None:
     """SIGKILL on the laptop: the host finishes by itself, and `attach` tells how it ended."""
     before = Before(stage)
-    load = Load(stage.url, rate=50)
-    load.start()
-    with Typed(stage, "deploy", next(turns), "--json", "--monitor", "1s", "--force") as typed:
-        before.reaches("starting")
-        typed.kill()
-    assert stage.link() == before.link, "it was killed too late to show anything"
-    told = stage.homeport("attach", "--json")
+    typing = ("deploy", next(turns), "--json", "--monitor", "1s", "--force")
+    with sending(Load(stage.url, rate=50)) as load:
+        with Typed(stage, *typing) as typed:
+            before.reaches("starting")
+            typed.kill()
+        assert stage.link() == before.link, "it was killed too late to show anything"
+        told = stage.homeport("attach", "--json")
     result = load.stop()
 
     assert told.data["outcome"] == "deployed"
@@ -90,19 +91,18 @@ def test_a_killed_controller_stops_nothing(stage: Stage, turns: Iterator[str]) -
 def test_a_cut_cable_stops_nothing(stage: Stage, turns: Iterator[str]) -> None:
     """Silence on the wire in mid-deploy: the host finishes meanwhile, and `attach` tells."""
     before = Before(stage)
-    load = Load(stage.url, rate=20)
-    load.start()
-    with Typed(stage, "deploy", next(turns), "--json", "--monitor", "1s", "--force") as typed:
+    typing = ("deploy", next(turns), "--json", "--monitor", "1s", "--force")
+    with sending(Load(stage.url, rate=20)) as load, Typed(stage, *typing) as typed:
         before.reaches("starting")
         hosts.cut_network(stage.host)
         try:
             before.reaches("committed")
-            until(lambda: not _marked(stage, before), 60, "the run goes on to its end")
+            until(lambda: not _old_runs(stage, before), 60, "the old slot's end")
         finally:
             hosts.mend_network(stage.host)
         told = stage.homeport("attach", "--json")
         assert told.data["outcome"] == "deployed"
-        # the cable was mended in time: the one who typed it learns the same, on the old connection
+        # mended in time: the one who typed it learns the same, over the old connection
         ran = typed.wait()
     result = load.stop()
 
@@ -119,19 +119,21 @@ def test_after_a_power_cut_one_release_serves(
 ) -> None:
     """Power off in mid-deploy: the boot hook that setup wrote brings the link's release back."""
     before = Before(stage)
-    load = Load(stage.url, rate=25, mix=SLOW, timeout=10)
-    load.start()
-    under_way(load)
-    with Typed(stage, "deploy", next(turns), "--json", "--monitor", "10s", "--force"):
-        before.reaches(point)
-        hosts.power_cut(stage.host)
-    result = load.stop()
-    at_cut = file_at_cut(stage, f"/opt/homeport/run/{stage.app}/live")
-    assert _kind(stage, before, at_cut) == point, f"the power went too late: {at_cut}"
+    typing = ("deploy", next(turns), "--json", "--monitor", "4s", "--force")
+    with sending(Load(stage.url, rate=25, mix=SLOW, timeout=10)) as load:
+        under_way(load)
+        with Typed(stage, *typing):
+            before.reaches(point)
+            hosts.power_cut(stage.host)
+        at_cut = file_at_cut(stage, f"/opt/homeport/run/{stage.app}/live")
+        journal = file_at_cut(stage, f"/opt/{stage.app}/journal.jsonl")
+        assert _point(stage, before, at_cut) == point, f"the power went too late: {at_cut}"
+        assert journals.fold(journal.splitlines()).unfinished, "the deploy was over already"
 
-    seconds = boot(stage)
-    note(**{f"boot_{flavour}_{point}_s": round(seconds, 2)})
-    until(lambda: not _busy(stage), 60, "the boot hook's end")
+        seconds = boot(stage)
+        note(**{f"boot_{flavour}_{point}_s": round(seconds, 2)})
+        until(lambda: not _busy(stage), 60, "the boot hook's end")
+    result = load.stop()
     assert stage.link() == (at_cut if point == "committed" else before.link)
     figures = judge(result, stage.audit())
     assert figures["lost_writes"] == figures["doubled_writes"] == 0
@@ -149,7 +151,7 @@ def _kept(figures: dict[str, object]) -> dict[str, object]:
     return {name: figures[name] for name in names}
 
 
-def _kind(stage: Stage, before: Before, link: str) -> str:
+def _point(stage: Stage, before: Before, link: str) -> str:
     """Which point of a deploy a link belongs to."""
     if link == before.link:
         return "starting"
@@ -161,7 +163,7 @@ def _busy(stage: Stage) -> bool:
     return bool(seen["running"] or seen["unfinished"])
 
 
-def _marked(stage: Stage, before: Before) -> bool:
+def _old_runs(stage: Stage, before: Before) -> bool:
     """Whether the old slot's container still runs, as seen past the cut cable."""
     return bool(set(stage.running()) & set(before.running))
 
