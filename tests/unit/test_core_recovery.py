@@ -20,7 +20,6 @@ TABLE: dict[str, tuple[Facts, str]] = {
     "the first deploy died": (
         facts(containers=slot(OLD)),
         """\
-- stop r0001: stop slot=r0001  # r0001 is not committed
 - clear r0001: remove-slot slot=r0001  # it never served""",
     ),
     "died before the handover": (
@@ -31,8 +30,6 @@ TABLE: dict[str, tuple[Facts, str]] = {
             standby=("r0002",),
         ),
         """\
-- stop r0002: stop slot=r0002  # r0002 is not committed
-- lift r0002: standby-off slot=r0002  # r0002 does not run
 - clear r0002: remove-slot slot=r0002  # it never served""",
     ),
     "died in the hold": (
@@ -44,14 +41,12 @@ TABLE: dict[str, tuple[Facts, str]] = {
             standby=("r0002",),
         ),
         """\
-- stop r0002: stop slot=r0002  # r0002 is not committed
-- lift r0002: standby-off slot=r0002  # r0002 does not run
+- clear r0002: remove-slot slot=r0002  # it never served
 - start: start-kept release=r0001-1111111 services=web,worker  # r0001-1111111 is committed
 - healthy: probe good=1 release=r0001-1111111 within=60s  # it served before
 * handover: link address=unix//run/homeport/shop/r0001/app.sock release=r0001-1111111\
   # the link was hold
-- pin: policy-on release=r0001-1111111  # the committed slot comes back by itself
-- clear r0002: remove-slot slot=r0002  # it never served""",
+- pin: policy-on release=r0001-1111111  # the committed slot comes back by itself""",
     ),
     "died right after the rename": (
         facts(

@@ -22,17 +22,22 @@ def plan(facts: Facts) -> Plan:
     todo += _lift_others(facts, live)
     if live is not None:
         todo += _bring_back(facts, live)
-    todo += _forget(facts, live)
     return Plan("recover", live.id if live else "", tuple(todo))
 
 
 def _stop_others(facts: Facts, live: Release | None) -> list[Step]:
     todo: list[Step] = []
-    slots = sorted({one.slot for one in facts.containers if one.slot})
+    served = {one.slot for one in facts.served}
+    # a slot that died before its first container left nothing but its folder
+    slots = sorted({one.slot for one in facts.containers if one.slot} | set(facts.standby))
     for slot in slots:
         if live and slot == live.slot:
             continue
         mine = facts.slot(slot)
+        if slot not in served:
+            # nobody reached it: there is nothing to be patient about, and requests may be waiting
+            todo.append(Step(f"clear {slot}", "remove-slot", "it never served", {"slot": slot}))
+            continue
         if any(one.policy not in ("", "no") for one in mine):
             cause = f"{slot} is not committed"
             todo.append(Step(f"unpin {slot}", "policy-off", cause, {"slot": slot}))
@@ -46,7 +51,7 @@ def _lift_others(facts: Facts, live: Release | None) -> list[Step]:
     """A standby left behind would keep a release from writing when it is gone back to one day."""
     return [
         Step(f"lift {slot}", "standby-off", f"{slot} does not run", {"slot": slot})
-        for slot in sorted(facts.standby)
+        for slot in sorted(set(facts.standby) & {one.slot for one in facts.served})
         if live is None or slot != live.slot
     ]
 
@@ -81,16 +86,6 @@ def _bring_back(facts: Facts, live: Release) -> list[Step]:
         args = {"release": live.id, "previous": before.id if before else ""}
         todo.append(Step("mark", "mark", "the marks follow the link", args))
     return todo
-
-
-def _forget(facts: Facts, live: Release | None) -> list[Step]:
-    served = {one.slot for one in facts.served}
-    gone = sorted({one.slot for one in facts.containers if one.slot} - served)
-    if live:
-        gone = [slot for slot in gone if slot != live.slot]
-    return [
-        Step(f"clear {slot}", "remove-slot", "it never served", {"slot": slot}) for slot in gone
-    ]
 
 
 def previous(facts: Facts, release: Release) -> Release | None:

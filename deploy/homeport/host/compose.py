@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -18,19 +20,39 @@ from homeport.model import Release
 PATIENCE = 180.0
 
 
-def _run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def _die_with_parent() -> None:
+    """Have the kernel end this process when the executor dies: no step may outlive its run.
+
+    prctl(2), PR_SET_PDEATHSIG. Where it is missing, recovery's second look finds what came late.
+    """
+    try:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    except (OSError, AttributeError):
+        return
+
+
+def _program() -> list[str]:
+    """Compose itself where it can be found: one process less than by way of ``docker``."""
+    plugin = _plugin()
+    return [plugin] if plugin else ["docker", "compose"]
+
+
+def _run(
+    arguments: Sequence[str], folder: Path, up: bool = False
+) -> subprocess.CompletedProcess[str]:
     # a bare environment: a variable of whoever logged in must not find its way into a release
     env = {key: os.environ[key] for key in ("PATH", "HOME", "DOCKER_HOST") if key in os.environ}
     env.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
     try:
         return subprocess.run(
-            ["docker", "compose", *arguments],
+            [*_program(), *arguments],
             cwd=folder,
             env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
+            preexec_fn=_die_with_parent if up else None,
         )
     except FileNotFoundError as error:
         raise HostFault(
@@ -64,7 +86,7 @@ def version(paths: Paths) -> str:
     return found
 
 
-def _plugin_stamp() -> str:
+def _plugin() -> str:
     home = os.environ.get("HOME", "/")
     for folder in (
         f"{home}/.docker/cli-plugins",
@@ -73,12 +95,17 @@ def _plugin_stamp() -> str:
         "/usr/lib/docker/cli-plugins",
         "/usr/libexec/docker/cli-plugins",
     ):
-        try:
-            found = os.stat(f"{folder}/docker-compose")
-        except OSError:
-            continue
-        return f"{folder} {found.st_mtime_ns} {found.st_size}"
+        if os.access(f"{folder}/docker-compose", os.X_OK):
+            return f"{folder}/docker-compose"
     return ""
+
+
+def _plugin_stamp() -> str:
+    path = _plugin()
+    if not path:
+        return ""
+    found = os.stat(path)
+    return f"{path} {found.st_mtime_ns} {found.st_size}"
 
 
 def read(paths: Paths, text: str, env_text: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -116,13 +143,7 @@ _CHECK = "docker compose -f FILE config   (shows the same on your machine)"
 
 def up(paths: Paths, release: Release, services: Sequence[str]) -> str:
     """Create and start services of a release's slot. Returns Compose's complaint, empty if none."""
-    answer = _run([*_of(paths, release), "up", "-d", *_PLAIN, *services], paths.folder)
-    return "" if answer.returncode == 0 else _last(answer.stderr)
-
-
-def create(paths: Paths, release: Release) -> str:
-    """Create the containers of a slot without starting them. Returns Compose's complaint."""
-    answer = _run([*_of(paths, release), "create", *_PLAIN[1:]], paths.folder)
+    answer = _run([*_of(paths, release), "up", "-d", *_PLAIN, *services], paths.folder, up=True)
     return "" if answer.returncode == 0 else _last(answer.stderr)
 
 

@@ -22,6 +22,8 @@ Args = Mapping[str, Any]
 _SERVICE = "com.docker.compose.service"
 #: three good probes must span this long, in seconds
 SPAN = 1.0
+#: what a slot that never served gets to end, in seconds
+MOMENT = 1
 
 
 def sockets(ctx: Context, args: Args) -> str:
@@ -45,8 +47,9 @@ def standby_on(ctx: Context, args: Args) -> str:
 def standby_off(ctx: Context, args: Args) -> str:
     """Take it away."""
     folder = ctx.paths.slot(str(args["slot"]))
-    (folder / links.STANDBY).unlink(missing_ok=True)
-    sync(folder)
+    if folder.exists():
+        (folder / links.STANDBY).unlink(missing_ok=True)
+        sync(folder)
     return ""
 
 
@@ -93,11 +96,16 @@ def start_kept(ctx: Context, args: Args) -> str:
 
 def stop(ctx: Context, args: Args) -> str:
     """Stop a slot's containers, each with its own grace; their processes are gone then."""
-    running = [one for one in ctx.containers(str(args["slot"])) if one["State"] != "exited"]
+    _stop_all(ctx, str(args["slot"]), None)
+    return ""
+
+
+def _stop_all(ctx: Context, slot: str, within: int | None) -> None:
+    ended = ("exited", "created", "dead")
+    running = [one for one in ctx.containers(slot) if one["State"] not in ended]
     if running:
         with ThreadPoolExecutor(len(running)) as pool:
-            list(pool.map(lambda one: _new_engine(ctx).stop(one["Id"]), running))
-    return ""
+            list(pool.map(lambda one: _new_engine(ctx).stop(one["Id"], within), running))
 
 
 def _new_engine(ctx: Context) -> Any:
@@ -122,8 +130,9 @@ def policy_off(ctx: Context, args: Args) -> str:
 
 
 def remove_slot(ctx: Context, args: Args) -> str:
-    """Remove a slot's containers and its folder of sockets."""
+    """Remove a slot's containers, with a moment to end by themselves, and its folder of sockets."""
     slot = str(args["slot"])
+    _stop_all(ctx, slot, MOMENT)
     for one in ctx.containers(slot):
         ctx.engine.remove(one["Id"])
     _empty(ctx, slot)

@@ -11,7 +11,10 @@ from homeport.host import prepare, records
 from homeport.host.context import Context
 from homeport.host.execute import execute
 from homeport.host.ops_watch import watch
-from homeport.model import Outcome, Release, Verdict
+from homeport.model import Outcome, Plan, Release, Verdict
+
+#: looks after which a host that still changes under recovery is left to the next run
+LOOKS = 3
 
 
 def recover(ctx: Context) -> bool:
@@ -25,8 +28,7 @@ def recover(ctx: Context) -> bool:
     if plan.steps:
         if not mine:
             records.begin(ctx, live.id if live else "", "")
-        records.announce(ctx, plan)
-        execute(ctx, plan)
+        converge(ctx, plan)
         if not mine:
             sentence = f"{live.id} serves" if live else "nothing serves, and nothing runs"
             records.end(ctx, Verdict("recovered", 0, sentence, plan.release, ctx.run))
@@ -36,6 +38,19 @@ def recover(ctx: Context) -> bool:
     for one in (run for run in ctx.store.history().runs if run.id in names):
         _close(ctx, one.id, one.verb, one.release, one.committed, taken)
     return bool(plan.steps or left)
+
+
+def converge(ctx: Context, plan: Plan) -> None:
+    """Carry the plan out, and what a late effect of a dead run makes necessary after it.
+
+    A container that Docker was just starting when the run died appears after the first look.
+    """
+    for _ in range(LOOKS):
+        if not plan.steps:
+            return
+        records.announce(ctx, plan)
+        execute(ctx, plan)
+        plan = recovery.plan(ctx.facts())
 
 
 def before_another(ctx: Context) -> None:

@@ -51,10 +51,13 @@ def _deploy(ctx: Context) -> Verdict:
     recover.before_another(ctx)
     made = _preflight(ctx, prepare.deploy)
     live = made.facts.committed
-    records.begin(ctx, made.release.id, live.id if live else "")
+    same = live is not None and made.same and not ctx.request.force
+    # a deploy that changes nothing uses up no number
+    name = live.id if live and same else made.release.id
+    records.begin(ctx, name, live.id if live else "")
     if made.problems:
         raise Refused(*made.problems)
-    if made.same and live and not ctx.request.force:
+    if live and same:
         sentence = f"{live.id} is already live with this image and configuration"
         return records.end(ctx, Verdict("already-live", 0, sentence, live.id, ctx.run))
     records.announce(ctx, made.plan)
@@ -170,8 +173,7 @@ def _went_wrong(
         sentence = f"{release.id} is live but not well, and there is nothing to take it back to"
         return records.end(ctx, records.verdict(ctx, "failed", error, sentence, release.id))
     ctx.notice("taking back what was begun")
-    plan = recovery.plan(ctx.facts())
-    execute(ctx, plan)
+    recover.converge(ctx, recovery.plan(ctx.facts()))
     if release.id not in ctx.store.history().served:
         ctx.store.drop_release(release.id)
     serves = f"{old.id} serves as before" if old else "nothing served before"
