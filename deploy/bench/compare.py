@@ -12,59 +12,28 @@ the load's own records: what clients saw, and nobody's journal.
 from __future__ import annotations
 
 import argparse
+import re
+import secrets
+import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import urllib.request
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 from bench import evidence, images
 from bench.plain import COMMAND, Plain
+from bench.ratios import MODES, SIDES, Raw, broken, mode_of, order, summary, table, time_to_new
 from bench.stage import Ran, Stage, Talk, until
-from lab.load import Load, Result, judge
+from lab.errors import LabError
+from lab.load import Load, judge
 from lab.load_record import OUTCOMES
 from lab.registry import ensure_registry
 
-#: figure's name → homeport.toml's word
-MODES: Mapping[str, str] = {"overlap": "overlap", "single_writer": "single-writer"}
-#: time_to_new_ratio is to be no more than this
-LIMITS: Mapping[str, float] = {"overlap": 1.1, "single_writer": 2.0}
-SIDES = ("homeport", "plain")
 RATE = 100
 #: the load runs this many requests before the command, and after its end
 SETTLED = 2 * RATE
-#: fewer pairs than this prove nothing
-LEAST_PAIRS = 5
 HOST = "compare"
-
-Raw = dict[str, Any]
-
-
-def order(pair: int) -> tuple[str, str]:
-    """Who goes first in a pair, counted from 0: H P, P H, H P, …"""
-    return ("homeport", "plain") if pair % 2 == 0 else ("plain", "homeport")
-
-
-def time_to_new(result: Result, typed: float) -> float:
-    """Seconds from ``typed`` to the first good answer of a release that did not answer before it.
-
-    ``typed`` is a stamp of ``time.monotonic()``. Raises ValueError where there is no such answer,
-    or none before the command, so that the new release cannot be told from the old.
-    """
-    answers = [
-        (one.first_byte, one.release)
-        for one in result.requests
-        if one.outcome == "ok" and one.release and one.first_byte is not None
-    ]
-    before = {release for at, release in answers if at < typed}
-    if not before:
-        raise ValueError("no release answered before the command was typed")
-    new = [at for at, release in answers if at >= typed and release not in before]
-    if not new:
-        raise ValueError(f"only {', '.join(sorted(before))} answered, before the command and after")
-    return min(new) - typed
 
 
 def measure(url: str, command: Callable[[], Ran], seed: int) -> Raw:
@@ -87,85 +56,11 @@ def measure(url: str, command: Callable[[], Ran], seed: int) -> Raw:
     return raw
 
 
-def failed(raw: Raw) -> int:
-    """Requests of one measurement that got no good answer, whoever's fault."""
-    return sum(int(raw[outcome]) for outcome in OUTCOMES if outcome != "ok")
-
-
-def summary(pairs: Sequence[Raw]) -> Raw:
-    """The figures of all pairs: medians per mode, failures per side.
-
-    ``time_to_new_ratio`` is the median of the pairs' own ratios, each Homeport's time by plain's:
-    what the machine was busy with besides changes slowly, and weighs on both halves of a pair.
-    """
-    times: dict[str, dict[str, float]] = {}
-    ratios: dict[str, float] = {}
-    for mode in MODES:
-        mine = [pair for pair in pairs if pair["mode"] == mode]
-        if mine:
-            times[mode] = {
-                side: round(median(pair[side]["time_to_new_s"] for pair in mine), 3)
-                for side in SIDES
-            }
-            ratios[mode] = round(median(pair["ratio"] for pair in mine), 3)
-    counts = {mode: sum(1 for pair in pairs if pair["mode"] == mode) for mode in MODES}
-    return {
-        "pairs_per_mode": counts,
-        "time_to_new_ratio": ratios,
-        "time_to_new_s": times,
-        "requests": {side: sum(int(pair[side]["requests"]) for pair in pairs) for side in SIDES},
-        "failed": {side: sum(failed(pair[side]) for pair in pairs) for side in SIDES},
-        "failed_by_author": {side: _by_author(pair[side] for pair in pairs) for side in SIDES},
-        "errors": {side: _errors(pair[side] for pair in pairs) for side in SIDES},
-    }
-
-
-def _by_author(raws: Iterable[Raw]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for raw in raws:
-        total.update({outcome: int(raw[outcome]) for outcome in OUTCOMES if outcome != "ok"})
-    return dict(total)
-
-
-def _errors(raws: Iterable[Raw]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for raw in raws:
-        # a release's own name differs from update to update: "502 from plain-3" counts as "502"
-        total.update({str(why).split(" from ")[0]: n for why, n in raw["errors"].items()})
-    return dict(sorted(total.items()))
-
-
-def broken(figures: Raw) -> list[str]:
-    """Every promise that the figures do not keep, a sentence each."""
-    found = []
-    for mode, limit in LIMITS.items():
-        count, ratio = figures["pairs_per_mode"][mode], figures["time_to_new_ratio"].get(mode)
-        if count < LEAST_PAIRS:
-            found.append(f"{mode}: {count} pairs, a verdict takes {LEAST_PAIRS}")
-        if ratio is not None and ratio > limit:
-            found.append(f"{mode}: time_to_new_ratio is {ratio}, at most {limit} is promised")
-    if figures["failed"]["homeport"]:
-        found.append(f"{figures['failed']['homeport']} requests failed while Homeport deployed")
-    return found
-
-
-def table(figures: Raw) -> str:
-    """The figures as a person reads them."""
-    rows: list[tuple[str, ...]] = [("", "Homeport", "pull && up -d", "ratio")]
-    for mode, times in figures["time_to_new_s"].items():
-        ratio = f"{figures['time_to_new_ratio'][mode]:.2f} (at most {LIMITS[mode]:g})"
-        name = f"command to first new answer, {MODES[mode]}"
-        rows.append((name, f"{times['homeport']:.2f} s", f"{times['plain']:.2f} s", ratio))
-    for name, key in (("requests sent", "requests"), ("requests failed", "failed")):
-        rows.append((name, *(f"{figures[key][side]}" for side in SIDES), ""))
-    for why in sorted({one for side in SIDES for one in figures["errors"][side]}):
-        rows.append((f"  {why}", *(str(figures["errors"][side].get(why, 0)) for side in SIDES), ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = (
-        f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]}".rstrip()
-        for row in rows
-    )
-    return "\n".join(lines)
+def version_at(url: str) -> str:
+    """The version that the page at ``url`` shows; empty where it shows none."""
+    with urllib.request.urlopen(f"{url}/", timeout=10) as answer:
+        found = re.search(r'<strong class="version">([^<]*)<', answer.read().decode())
+    return found[1] if found else ""
 
 
 class Bench:
@@ -175,33 +70,56 @@ class Bench:
         self._stage, self._talk = stage, talk
         self._registry = ensure_registry(talk)
         self._ships = images.production(talk)
+        # a name of this run's own, so that an earlier run's layers are no help to anybody
+        self._run = secrets.token_hex(3)
         talk("starting both sides")
         first = self._image("first")
+        self._settings("overlap")
         stage.deploy(first, "--monitor", "1s")
         self._plain = Plain.up(stage, self._registry, first)
 
     def _image(self, name: str) -> str:
         """Push a version with a layer that no host has yet."""
-        return images.version(self._ships, self._registry, f"compare-{name}", {"version": name})
+        tag = f"compare-{self._run}-{name}"
+        return images.version(self._ships, self._registry, tag, {"version": tag})
 
     def pair(self, mode: str, number: int) -> Raw:
         """One update by each side, and their ratio."""
-        self._stage.settings(mode=MODES[mode])
+        self._settings(mode)
         raw: Raw = {"mode": mode, "pair": number, "order": list(order(number))}
         # built before the first of the two is measured: the machine is equally warm for both
         made = {side: self._image(f"{mode}-{number}-{side}") for side in SIDES}
         for side in order(number):
-            raw[side] = self._update(side, made[side], f"{mode}-{number}", seed=number + 1)
+            raw[side] = self._update(side, made[side], raw)
         raw["ratio"] = raw["homeport"]["time_to_new_s"] / raw["plain"]["time_to_new_s"]
         raw["ratio"] = round(raw["ratio"], 3)
         told = ", ".join(f"{side} {raw[side]['time_to_new_s']:.2f} s" for side in SIDES)
         self._talk(f"{mode} pair {number + 1}: {told}, ratio {raw['ratio']:.2f}")
         return raw
 
-    def _update(self, side: str, image: str, name: str, seed: int) -> Raw:
+    def _settings(self, mode: str) -> None:
+        """Name the handover; leave ``start`` at its default, since the machine may be busy."""
+        self._stage.settings(mode=MODES[mode])
+        path = self._stage.folder / "homeport.toml"
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if not line.startswith("start = ")))
+
+    def _update(self, side: str, image: str, pair: Raw) -> Raw:
+        """Measure one update; raises RuntimeError where something else was done than was meant."""
+        mode, number = pair["mode"], pair["pair"]
         if side == "plain":
-            self._plain.publish(image, f"plain-{name}")
-            return measure(self._plain.url, self._plain.update, seed)
+            self._plain.publish(image, f"plain-{mode}-{number}")
+            url, raw = self._plain.url, measure(self._plain.url, self._plain.update, number + 1)
+        else:
+            url, raw = self._stage.url, self._deploy(image, number + 1)
+            if mode_of(raw["steps"]) != mode:
+                raise RuntimeError(f"{mode} was asked for, {mode_of(raw['steps'])} was done")
+        meant, shown = image.rpartition(":")[2], version_at(url)
+        if shown != meant:
+            raise RuntimeError(f"{side} shows {shown or 'no version'}, and {meant} was meant")
+        return raw
+
+    def _deploy(self, image: str, seed: int) -> Raw:
         ran: list[Ran] = []
 
         def deploy() -> Ran:
@@ -210,7 +128,10 @@ class Bench:
 
         raw = measure(self._stage.url, deploy, seed)
         # where the time went, in the engine's own words; no figure of ours rests on them
-        raw["steps"] = {one["id"]: one["seconds"] for one in ran[0].data["figures"]["steps"]}
+        told = ran[0].data["figures"]
+        raw["steps"] = {one["id"]: one["seconds"] for one in told["steps"]}
+        # this command's own start, the connection, and the agent's start
+        raw["outside_run_s"] = round(ran[0].seconds - told["total_s"], 3)
         return raw
 
     def host(self) -> Raw:
@@ -246,7 +167,7 @@ def run(pairs: int, talk: Talk) -> tuple[Raw, Path]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the comparison and print its table; 0: every promise is kept, 1: not."""
+    """Run the comparison and print its table; 0: every promise is kept, 1: not, 2: no figures."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.compare", description="See `make bench`."
     )
@@ -254,7 +175,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     if asked.pairs < 1:
         parser.error(f"--pairs takes 1 or more: {asked.pairs}")
-    figures, path = run(asked.pairs, lambda line: print(line, file=sys.stderr, flush=True))
+    try:
+        figures, path = run(asked.pairs, lambda line: print(line, file=sys.stderr, flush=True))
+    except (LabError, RuntimeError, TimeoutError, ValueError, subprocess.SubprocessError) as error:
+        print(f"the comparison ended without figures:\n{error}", file=sys.stderr)
+        return 2
     print(table(figures))
     print(f"\nthe raw pairs: {path}")
     for sentence in figures["broken"]:

@@ -132,7 +132,7 @@ def test_the_link(store: Store) -> None:
 def test_releases_are_whole_or_not_there(store: Store) -> None:
     """A release comes back as written, in order of number; halves and garbage are passed over."""
     for number in (10, 2, 1):
-        store.write_release(release(number), {"services": {}}, "A=1\n")
+        store.write_release(release(number), {"services": {}}, "A=1\n", "services: {}\n")
     (store.paths.releases / "r0003-1a2b3c4").mkdir()
     (store.paths.releases / "r0004-1a2b3c4").mkdir()
     (store.paths.releases / "r0004-1a2b3c4" / "release.json").write_text("{torn")
@@ -147,8 +147,8 @@ def test_a_release_can_be_written_again_and_dropped_twice(store: Store) -> None:
     half = store.paths.releases / f".{release(1).id}.new"
     half.mkdir(parents=True)
     (half / "left").write_text("by a crash")
-    store.write_release(release(1), {}, "A=1\n")
-    store.write_release(release(1), {}, "A=2\n")
+    store.write_release(release(1), {}, "A=1\n", "services: {}\n")
+    store.write_release(release(1), {}, "A=2\n", "services: {}\n")
     assert store.env_file(release(1)).read_text() == "A=2\n"
     store.drop_release(release(1).id)
     store.drop_release(release(1).id)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench import compare, evidence
+from bench import compare, evidence, ratios
 from bench.stage import Ran
 from homeport.core.verdicts import Probe, healthy, pause
 from lab.load import Request, Result
@@ -47,13 +47,13 @@ def seen(*requests: Request) -> Result:
 
 def test_order_alternates() -> None:
     """Neither side always has the machine that the other has warmed."""
-    assert [compare.order(pair)[0] for pair in range(4)] == [
+    assert [ratios.order(pair)[0] for pair in range(4)] == [
         "homeport",
         "plain",
         "homeport",
         "plain",
     ]
-    assert all(set(compare.order(pair)) == set(compare.SIDES) for pair in range(4))
+    assert all(set(ratios.order(pair)) == set(ratios.SIDES) for pair in range(4))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_order_alternates() -> None:
 )
 def test_time_to_new(requests: list[Request], seconds: float) -> None:
     """The clock stops at the first whole good answer of a release that was not there before."""
-    assert compare.time_to_new(seen(*requests), typed=10.0) == seconds
+    assert ratios.time_to_new(seen(*requests), typed=10.0) == seconds
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_time_to_new(requests: list[Request], seconds: float) -> None:
 def test_time_to_new_says_when_it_cannot_tell(requests: list[Request], words: str) -> None:
     """A measurement that shows nothing is an error, never a figure."""
     with pytest.raises(ValueError, match=words):
-        compare.time_to_new(seen(*requests), typed=10.0)
+        ratios.time_to_new(seen(*requests), typed=10.0)
 
 
 def raw(seconds: float, **counts: int) -> dict[str, Any]:
@@ -118,7 +118,7 @@ FIVE = [(2.0, 4.0), (3.0, 3.0), (8.0, 10.0), (9.0, 10.0), (4.0, 5.0)]
 
 def test_summary_takes_the_median_of_the_pairs_own_ratios() -> None:
     """A pair measured in a slow minute counts by its ratio, not by its seconds."""
-    figures = compare.summary([*pairs("overlap", *FIVE), *pairs("single_writer", *FIVE)])
+    figures = ratios.summary([*pairs("overlap", *FIVE), *pairs("single_writer", *FIVE)])
     assert figures["time_to_new_ratio"] == {"overlap": 0.8, "single_writer": 0.8}
     assert figures["time_to_new_s"]["overlap"] == {"homeport": 4.0, "plain": 5.0}
     assert figures["pairs_per_mode"] == {"overlap": 5, "single_writer": 5}
@@ -129,7 +129,7 @@ def test_summary_counts_every_failure_once() -> None:
     made = pairs("overlap", (1, 1), (1, 1), failed_edge=3, answered_5xx=2)
     made[0]["plain"]["errors"] = {"refused": 3, "502 from plain-1": 2}
     made[1]["plain"]["errors"] = {"refused": 3, "502 from plain-2": 2}
-    figures = compare.summary(made)
+    figures = ratios.summary(made)
     assert figures["failed"] == {"homeport": 0, "plain": 10}
     assert figures["failed_by_author"]["plain"]["failed_edge"] == 6
     assert figures["failed_by_author"]["plain"]["answered_5xx"] == 4
@@ -140,7 +140,7 @@ def test_summary_counts_every_failure_once() -> None:
 def test_broken_is_silent_when_all_is_kept() -> None:
     """Plain's failures break no promise of ours."""
     both = [*pairs("overlap", *FIVE, failed_edge=9), *pairs("single_writer", *FIVE)]
-    assert compare.broken(compare.summary(both)) == []
+    assert ratios.broken(ratios.summary(both)) == []
 
 
 @pytest.mark.parametrize(
@@ -154,21 +154,21 @@ def test_broken_is_silent_when_all_is_kept() -> None:
 )
 def test_broken_names_what_is_not_kept(made: list[dict[str, Any]], words: str) -> None:
     """A ratio over its limit, and too few pairs for a verdict, are told."""
-    assert any(words in sentence for sentence in compare.broken(compare.summary(made)))
+    assert any(words in sentence for sentence in ratios.broken(ratios.summary(made)))
 
 
 def test_broken_tells_of_one_failed_request() -> None:
     """One failed request of Homeport's is one too many."""
     made = pairs("overlap", *FIVE)
     made[3]["homeport"]["answered_4xx"] = 1
-    told = compare.broken(compare.summary(made))
+    told = ratios.broken(ratios.summary(made))
     assert "1 requests failed while Homeport deployed" in told
 
 
 def test_table_shows_both_sides() -> None:
     """The table is what a person sees: literal."""
-    figures = compare.summary(pairs("overlap", (2.0, 4.0), failed_edge=7))
-    assert compare.table(figures).splitlines() == [
+    figures = ratios.summary(pairs("overlap", (2.0, 4.0), failed_edge=7))
+    assert ratios.table(figures).splitlines() == [
         "                                      Homeport  pull && up -d  ratio",
         "command to first new answer, overlap    2.00 s         4.00 s  0.50 (at most 1.1)",
         "requests sent                               10             17",
@@ -192,9 +192,12 @@ class Switching(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         self.send_response(self.server.status)  # type: ignore[attr-defined]
         self.send_header("Homeport-Release", self.server.release)  # type: ignore[attr-defined]
-        self.send_header("X-Load-Id", self.headers["X-Load-Id"])
-        self.send_header("Content-Length", "0")
+        if load_id := self.headers["X-Load-Id"]:
+            self.send_header("X-Load-Id", load_id)
+        page = f'<strong class="version">{self.server.page}</strong>'  # type: ignore[attr-defined]
+        self.send_header("Content-Length", str(len(page)))
         self.end_headers()
+        self.wfile.write(page.encode())
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -205,6 +208,7 @@ def app() -> Iterator[ThreadingHTTPServer]:
     """Serve on a free port of the loopback."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Switching)
     server.release, server.status = OLD, 200  # type: ignore[attr-defined]
+    server.page = "v7"  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
@@ -226,6 +230,24 @@ def test_measure_finds_a_planted_gap(app: Any) -> None:
     assert found["answered_5xx"] > 0
     assert found["requests"] == sum(found[outcome] for outcome in OUTCOMES)
     assert found["requests"] >= 2 * compare.SETTLED
+
+
+def test_version_at_reads_the_page(app: Any) -> None:
+    """What is live is read where people read it."""
+    assert compare.version_at(f"http://127.0.0.1:{app.server_port}") == "v7"
+
+
+@pytest.mark.parametrize(
+    "steps, mode",
+    [
+        (["start", "healthy", "handover", "drain", "retire"], "overlap"),
+        (["standby", "start", "healthy", "hold", "drain", "lift", "handover"], "single_writer"),
+        (["hold", "drain", "retire", "start", "healthy", "handover"], "recreate"),
+    ],
+)
+def test_mode_of(steps: list[str], mode: str) -> None:
+    """A deploy that fell back to another handover is not taken for the one asked for."""
+    assert ratios.mode_of(steps) == mode
 
 
 def test_evidence_says_where_it_comes_from(tmp_path: Path) -> None:

@@ -1,28 +1,24 @@
-"""The agent's door: one request in, events out. Everything it needs is imported before it acts."""
+"""The agent's door: one request in, events out.
+
+It imports little: for a run it only starts the guardian and follows, and on a small board every
+import is waited for. What carries out imports everything before its first step (``verbs``).
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, BinaryIO, Mapping
 
 from homeport import wire
 from homeport.errors import HomeportError, Internal, NotSetUp, Problem, UsageError
-from homeport.host import detach, prepare, read, run as runs
-from homeport.host.context import Context
-from homeport.host.engine import Engine
+from homeport.host import detach, requests
 from homeport.host.paths import Paths, from_environment
-from homeport.model import APP_NAME, Request, Verdict
+from homeport.model import Request, Verdict
 
-READS = {
-    "status": read.status,
-    "history": read.history,
-    "plan": prepare.plan_only,
-}
+READS = ("status", "history", "plan", "logs")
 CHANGES = ("deploy", "rollback", "shared", "remove", "recover")
 RUN_ID = re.compile(r"\A[0-9]{8}T[0-9]{6}-[0-9a-f]{4}(-recover|-back|-guard[0-9])*\Z")
 
@@ -55,30 +51,14 @@ def _plain(error: HomeportError) -> tuple[Mapping[str, str], ...]:
     return tuple(asdict(one) for one in error.problems)
 
 
-def parse(payload: bytes) -> Request:
-    """The request, every field checked; raises WireError."""
-    try:
-        data = json.loads(payload)
-    except ValueError as error:
-        raise wire.WireError(f"the request is not JSON: {error}") from error
-    request = wire.decode(Request, data)
-    if not APP_NAME.match(request.app):
-        raise wire.WireError(f"not an app's name: {request.app!r}")
-    if request.settings is not None and request.settings.app != request.app:
-        raise wire.WireError("the settings are another app's")
-    return request
-
-
 def _answer(payload: bytes, stdin: BinaryIO, stdout: BinaryIO, tell: Any) -> int:
-    request = parse(payload)
+    request = requests.parse(payload)
     paths = from_environment(request.app)
     _set_up(paths)
     if request.verb in READS:
-        ctx = Context(paths, Engine(), request, "", tell)
-        tell({"e": "data", "data": READS[request.verb](ctx)})
-        return _done(tell)
-    if request.verb == "logs":
-        read.logs(Context(paths, Engine(), request, "", tell))
+        from homeport.host import verbs
+
+        verbs.read(paths, request, tell)
         return _done(tell)
     if request.verb == "attach":
         return _attach(paths, request, stdout, tell)
@@ -110,6 +90,8 @@ def _need_image(request: Request, stdin: BinaryIO, tell: Any) -> None:
     image = request.image
     if request.verb != "deploy" or image is None or image.digest or request.shared:
         return
+    from homeport.host.engine import Engine
+
     if Engine().image(image.ref) is not None:
         return
     tell({"e": "need", "need": "image", "ref": image.ref})
@@ -130,23 +112,3 @@ def _attach(paths: Paths, request: Request, stdout: BinaryIO, tell: Any) -> int:
 def _latest(paths: Paths) -> str:
     names = sorted(one.stem for one in paths.runs.glob("*.jsonl") if one.stem.count("-") == 1)
     return names[-1] if names else ""
-
-
-def carry_out(app: str, run: str, payload: bytes) -> int:
-    """The executor's whole life: one request carried out, told into the run's file."""
-    request = parse(payload)
-    paths = from_environment(app)
-
-    def tell(event: Mapping[str, Any]) -> None:
-        prepare.tell_run(paths, run, event)
-
-    ctx = Context(paths, Engine(), request, run, tell)
-    verdict = runs.run(ctx)
-    tell({"e": "verdict", **asdict(verdict)})
-    _forget_old_runs(paths)
-    return verdict.code
-
-
-def _forget_old_runs(paths: Paths, keep: int = 50) -> None:
-    for path in sorted(paths.runs.glob("*"), key=lambda one: one.name)[: -2 * keep]:
-        Path(path).unlink(missing_ok=True)

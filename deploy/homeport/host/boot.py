@@ -9,7 +9,7 @@ from pathlib import Path
 
 from homeport import wire
 from homeport.errors import HostFault
-from homeport.host import agent, detach
+from homeport.host import detach, verbs
 from homeport.host.engine import Engine
 from homeport.host.paths import ROOT_VARIABLE, from_environment
 from homeport.host.store import Store
@@ -29,7 +29,7 @@ def main() -> int:
         paths = from_environment(app)
         Store(paths).append({"k": "boot", "run": ""})
         request = wire.encode({"verb": "recover", "app": app, "cause": {"who": "boot"}})
-        code = agent.carry_out(app, detach.new_run(), request)
+        code = verbs.carry_out(app, detach.new_run(), request)
         worst = max(worst, code)
     return worst
 

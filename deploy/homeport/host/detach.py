@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -29,7 +28,7 @@ TRIES = 5
 
 def new_run() -> str:
     """A run's id: when, and four digits against two in the same second."""
-    return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(2)
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + os.urandom(2).hex()
 
 
 def command(role: str, app: str, run: str) -> list[str]:
@@ -120,7 +119,7 @@ def guardian(app: str, run: str) -> int:
 
 def _forked(app: str, run: str, request: bytes) -> int:
     """Carry out the request in a child that has everything imported already; its exit code."""
-    from homeport.host.agent import carry_out
+    from homeport.host.verbs import carry_out
 
     child = os.fork()
     if child == 0:
@@ -150,7 +149,7 @@ def _told(paths: Paths, run: str) -> bool:
 
 def executor(app: str, run: str) -> int:
     """Carry out the framed request on stdin, telling the run's file; its verdict's code."""
-    from homeport.host.agent import carry_out
+    from homeport.host.verbs import carry_out
 
     return carry_out(app, run, wire.read_frame(sys.stdin.buffer))
 

@@ -54,6 +54,8 @@ def compose_up(ctx: Context, args: Args) -> str:
     """Create and start services of a slot with Compose, with today's secrets."""
     release = ctx.release(str(args["release"]))
     _refresh_secrets(ctx, release)
+    # Docker would make a missing one as root's; a removed slot that comes back has none
+    sockets(ctx, {"slot": release.slot})
     ctx.figures["start_at"] = time.time()
     complaint = compose.up(ctx.paths, release, [str(one) for one in args["services"]])
     if complaint:
@@ -153,8 +155,9 @@ def probe(ctx: Context, args: Args) -> str:
         if healthy(probes, good, span):
             break
         _still_there(ctx, release, before, probes[-1].why)
-        if time.monotonic() >= end:
-            why = f"{probes[-1].why or 'not long enough'}{_tails(ctx, release)}"
+        # a good run that began in time may finish its second
+        if time.monotonic() >= end and not probes[-1].good:
+            why = f"{probes[-1].why}{_tails(ctx, release)}"
             what = f"{release.id} did not become healthy within {within:g} s"
             raise NeverHealthy(
                 Problem(what, release.web, why, "homeport logs; mend the release, deploy again")

@@ -48,8 +48,9 @@ def _is_socket(ctx: Context, address: str) -> None:
 
 
 def unlink(ctx: Context, args: Args) -> str:
-    """Remove the link: the app has no release that serves."""
+    """Remove the link, and what is derived from it: the app has no release that serves."""
     ctx.paths.link.unlink(missing_ok=True)
+    (ctx.paths.folder / "current").unlink(missing_ok=True)
     return ""
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
 
+from homeport.core import edge as edges
 from homeport.core.link import hold
 from homeport.host import prepare
 from homeport.host.context import Context
 from homeport.host.detach import new_run
+from homeport.host.edge import Edge
 from homeport.host.engine import Engine
 from homeport.host.paths import Paths
 from homeport.host.run import run
@@ -226,8 +229,13 @@ class Tiny:
 
     # --- cleaning up
     def clear(self) -> None:
-        """Take everything of this app from the Engine."""
+        """Take everything of this app from the Engine, and its files, so that no boot finds it."""
         engine = Engine()
+        edge = Edge(self.paths, engine)
+        # a site whose network is gone would give every later deploy an edge step
+        wanted = edges.wanted(edge.facts(), self.name, None)
+        if wanted.change:
+            edge.apply(wanted.change, wanted, lambda: None)
         for name in self.containers():
             engine.remove(name)
         label = f"label=homeport.app={self.name}"
@@ -239,3 +247,5 @@ class Tiny:
             docker("volume", "rm", volume)
         for name in docker("images", self.name, "--format", "{{.Repository}}:{{.Tag}}").split():
             engine.untag(name)
+        shutil.rmtree(self.paths.folder)
+        shutil.rmtree(self.paths.sockets, ignore_errors=True)
