@@ -6,7 +6,6 @@ where Docker Hub is out of reach. Questions are answered at a real terminal.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pty
 import re
@@ -26,17 +25,17 @@ import pytest
 
 from bench.images import TOP
 from bench.stage import PASSWORD
-from lab import hosts
+from lab import hosts, state
 from lab.images import ensure_images
 from lab.load import Load, Result
+from lab.shell import docker
 
 README = (TOP / "README.md").read_text(encoding="utf-8")
 STEP = re.compile(r"<!-- path: (\w+) -->\n```sh\n(.*?)```", re.DOTALL)
 FILE = re.compile(r"<!-- file: ([\w.-]+) -->\n```\w+\n(.*?)```", re.DOTALL)
 ORDER = ("init", "setup", "settings", "first", "open", "second", "back", "status")
 APP = "flaskr"
-#: two checkouts on one machine may test at once, each on a host of its own
-HOST = f"readme-{hashlib.sha256(str(TOP).encode()).hexdigest()[:4]}"
+HOST = "readme"
 PATIENCE = 300.0
 KEEP = os.environ.get("HOMEPORT_KEEP_LAB", "") == "1"
 
@@ -117,10 +116,22 @@ def converse(screen: int, answers: list[tuple[str, str]], deadline: float) -> st
 @pytest.fixture
 def laptop(tmp_path: Path) -> Iterator[Laptop]:
     """A laptop that has never met the Pi, with the stranger's app on it."""
-    base = ensure_images(lambda line: print(line, file=sys.stderr)).python
-    hosts.down(HOST)
-    host = hosts.up(HOST)
-    home, app, bin_ = tmp_path / "home", tmp_path / APP, tmp_path / "bin"
+    # the name of the image is README's, so that two checkouts on one machine take turns
+    with state.lock("readme"):
+        hosts.down(HOST)
+        yield buy(tmp_path, hosts.up(HOST))
+        if not KEEP:
+            hosts.down(HOST)
+        shown = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").stdout.decode()
+        ours = re.compile(rf"(homeport\.local/{APP}|{APP}-web):.*")
+        tags = [tag for tag in shown.split() if ours.fullmatch(tag)]
+        if tags:
+            docker("image", "rm", *tags)
+
+
+def buy(folder: Path, host: hosts.LabHost) -> Laptop:
+    """A new laptop: the person's key, the stranger's app, and Homeport installed."""
+    home, app, bin_ = folder / "home", folder / APP, folder / "bin"
     shutil.copytree(Path(__file__).with_name("strangerapp"), app)
     (app / ".env").write_text(f"SECRET_KEY={secrets.token_urlsafe(32)}\n")
     (home / ".ssh").mkdir(parents=True, mode=0o700)
@@ -135,15 +146,13 @@ def laptop(tmp_path: Path) -> Iterator[Laptop]:
         f'exec "{shutil.which("scp")}" -i "{home}/.ssh/{host.key.name}" -o IdentitiesOnly=yes '
         f'-o UserKnownHostsFile="{known}" -o StrictHostKeyChecking=yes "$@"',
     )
-    lab = tmp_path / "base.yaml"
+    base, lab = ensure_images(lambda _: None).python, folder / "base.yaml"
     lab.write_text(f"services: {{web: {{build: {{args: {{BASE: {base}}}}}}}}}\n")
     strange = re.compile(r"HOMEPORT_|GITHUB_|COMPOSE_|XDG_|SSH_|CI$|DISPLAY$")
     env = {name: text for name, text in os.environ.items() if not strange.match(name)}
     env |= {"HOME": str(home), "TERM": "dumb", "PYTHONPATH": str(TOP / "deploy")}
     env |= {"PATH": f"{bin_}:{env['PATH']}", "COMPOSE_FILE": f"docker-compose.yml:{lab}"}
-    yield Laptop(home, app, host, env)
-    if not KEEP:
-        hosts.down(HOST)
+    return Laptop(home, app, host, env)
 
 
 def program(path: Path, line: str) -> None:

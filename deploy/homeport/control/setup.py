@@ -258,7 +258,7 @@ def next_steps(context: Context, target: HostAddress) -> str:
         if local:
             copy = f"sudo -u {AGENT_USER} tee {env} < .env > /dev/null"
         lines.append(f"Its settings go into {env} there, for example with:\n  {copy}")
-    same = settings.host.address == target.address
+    same = (settings.host.address, settings.host.port) == (target.address, target.port)
     at = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
     deploy = "homeport deploy" if same else f"homeport deploy --host {at}"
     # a compose file that only builds names no image that a registry could have
