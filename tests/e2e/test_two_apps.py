@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.stage import Stage
+from homeport.core import link as links
 from lab import hosts
-from lab.load import Load, Result, holds_seen
+from lab.load import Load, Result, holds_seen, judge
 from scenario import Before, Typed, note, second_app, sending, under_way
 
 pytestmark = pytest.mark.lab
 
 APP, PORT = "hello", 8081
-#: seconds from the new container's start until it listens: longer than the other's whole deploy
-DELAY = 14
+#: seconds from the new container's start until it listens: so long, at least, its app holds
+DELAY = 5
 COMPOSE = """\
 services:
   web:
@@ -48,41 +50,46 @@ def test_neither_app_notices_the_other_s_deploy(
         url = f"http://{stage.host.address}:{PORT}"
         mine = Load(stage.url, rate=50, seed=1, mix={"read": 1})
         theirs = Load(url, rate=50, seed=2, mix={"read": 1}, paths={"read": "/"})
-        before = Before(hello)
+        before, before_theirs = Before(stage), Before(hello)
         with sending(mine), sending(theirs):
             under_way(mine)
             under_way(theirs)
-            with Typed(hello, "deploy", plain_image, "--json", "--monitor", "0s") as typed:
-                before.reaches("hold")
-                moved = stage.deploy(next(turns), "--monitor", "0s", "--force")
-                ran = typed.wait()
+            moving = ("deploy", next(turns), "--json", "--monitor", "0s", "--force")
+            with Typed(stage, *moving) as typed:
+                before.reaches("starting")
+                # from here its handover is about as far off as the other's hold
+                with Typed(hello, "deploy", plain_image, "--json", "--monitor", "0s") as other:
+                    before_theirs.reaches("hold")
+                    assert stage.link() in (before.link, links.hold(stage.app)), "it came too late"
+                    ran, other_ran = typed.wait(), other.wait()
             under_way(mine)
             under_way(theirs)
         seen, theirs_seen = mine.stop(), theirs.stop()
-        assert (moved.data["outcome"], ran.data["outcome"]) == ("deployed", "deployed")
+        assert (ran.code, other_ran.code) == (0, 0), (ran, other_ran)
     finally:
         hello.homeport("remove", "--yes")
         hosts.run(stage.host, ["rm", "-rf", f"/opt/{APP}"])
 
     for result in (seen, theirs_seen):
-        assert result.counts()["ok"] == len(result.requests) > 500, result.counts()
+        counts = result.counts()
+        assert counts["ok"] == counts["requests"] > 500, judge(result, [])
     began, ended = long_wait(theirs_seen)
-    assert ended - began >= 5, "the other app held for too short a time to show anything"
+    assert ended - began >= DELAY, "the other app held for too short a time to show anything"
     [hold] = holds_seen(seen)
-    assert began < hold.start < hold.end < ended, "the handover was not within the other's hold"
-    calm = slowest_outside(seen, hold.start, hold.end)
-    theirs_calm = slowest_outside(theirs_seen, began, ended)
+    assert began < hold.end and hold.start < ended, "the two never held at the same time"
+    calm = slowest(seen, until=hold.start, since=hold.end)
+    # after its hold the other one answers hundreds of held requests, one connection at a time
+    theirs_calm = slowest(theirs_seen, until=began)
     note(
         two_apps={
             "requests": len(seen.requests) + len(theirs_seen.requests),
             "other_held_s": round(ended - began, 2),
             "own_hold_s": round(hold.end - hold.start, 2),
-            "slowest_while_the_other_held_s": round(calm, 3),
-            "other_slowest_outside_its_hold_s": round(theirs_calm, 3),
+            "slowest_outside_own_hold_s": round(calm, 3),
+            "other_slowest_before_its_hold_s": round(theirs_calm, 3),
         }
     )
-    assert calm < NOTICED
-    assert theirs_calm < NOTICED
+    assert max(calm, theirs_calm) < NOTICED, (calm, theirs_calm)
 
 
 def long_wait(result: Result) -> tuple[float, float]:
@@ -94,10 +101,10 @@ def long_wait(result: Result) -> tuple[float, float]:
     return result.wall(longest.planned), result.wall(longest.done)
 
 
-def slowest_outside(result: Result, start: float, end: float) -> float:
-    """The largest latency, in seconds, of requests that a window did not touch."""
+def slowest(result: Result, until: float, since: float = math.inf) -> float:
+    """The largest latency in seconds: of requests over by ``until``, or planned after ``since``."""
     return max(
         r.latency
         for r in result.requests
-        if result.wall(r.done) < start or result.wall(r.planned) > end
+        if result.wall(r.done) < until or result.wall(r.planned) > since
     )

@@ -43,7 +43,7 @@ DEPLOYS = 5
 
 
 def identities(stage: Stage) -> dict[str, object]:
-    """Who the app's volume, network and folders are, by what a copy or a new one would differ in."""
+    """Who the app's volume, network and folders are: what a new one would differ in."""
     volume = json.loads(stage.on_host("docker", "volume", "inspect", f"{APP}_store"))[0]
     network = json.loads(stage.on_host("docker", "network", "inspect", f"{APP}_inner"))[0]
     folders = [f"/opt/{APP}/data", f"/opt/{APP}/before"]

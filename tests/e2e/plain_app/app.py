@@ -26,6 +26,6 @@ class Hello(BaseHTTPRequestHandler):
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-# an app that warms something up before it listens
+# it warms something up before it listens
 time.sleep(float(os.environ.get("START_DELAY", "0")))
 ThreadingHTTPServer(("", 8000), Hello).serve_forever()
