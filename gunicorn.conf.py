@@ -63,3 +63,21 @@ def on_starting(server: object) -> None:
         raise SystemExit(error.exit_code) from None
     # the worker is forked from here and must not inherit open connections
     db.of(app).close()
+
+
+def worker_exit(server: object, worker: object) -> None:
+    """End a stopped worker at once, once its database is closed.
+
+    What is left is the interpreter's own tidying; a handover waits for this process, and requests
+    wait for the handover. A worker that failed takes the long way: its exit code tells.
+    """
+    from foodbudget import db
+
+    if getattr(worker, "alive", True) or not getattr(worker, "booted", False):
+        return
+    try:
+        db.of(worker.wsgi).close()  # type: ignore[attr-defined]
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
