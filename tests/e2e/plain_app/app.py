@@ -26,6 +26,8 @@ class Hello(BaseHTTPRequestHandler):
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+# its own default is 5, which drops connections as soon as a few dozen people come at once
+ThreadingHTTPServer.request_queue_size = 128
 # it warms something up before it listens
 time.sleep(float(os.environ.get("START_DELAY", "0")))
 ThreadingHTTPServer(("", 8000), Hello).serve_forever()
