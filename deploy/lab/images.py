@@ -55,10 +55,12 @@ def _digest(paths: list[Path], *words: str) -> str:
 
 
 def _base_recipe() -> str:
-    about = debian.release()
-    apt = sorted(Path("/etc/apt/sources.list.d").glob("*")) + [Path("/etc/apt/sources.list")]
-    paths = [HERE / "debootstrap.py", debootstrap.CA_BUNDLE, *apt]
-    return _digest(paths, platform.machine(), about.get("VERSION_CODENAME", ""))
+    try:
+        source = debian.own_source().entry(debian.release()["VERSION_CODENAME"])
+    except LabError:
+        source = "none: this machine pulls its base images"
+    paths = [HERE / "debootstrap.py", debootstrap.CA_BUNDLE]
+    return _digest(paths, platform.machine(), source)
 
 
 def recipe() -> str:
@@ -108,7 +110,9 @@ class _Maker:
     def build(self, file: str, tag: str, base: str, target: str = "") -> None:
         """Build a dockerfile of ours on that base, up to that target, into that tag."""
         self.talk(f"building {tag}")
-        self._build(tag, "-f", str(HERE / file), *(["--target", target] if target else []), base=base)
+        self._build(
+            tag, "-f", str(HERE / file), *(["--target", target] if target else []), base=base
+        )
 
     def adopt(self, tag: str) -> None:
         """Take the official image under the lab's tag, pulling it where it is absent."""
