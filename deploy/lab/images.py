@@ -126,7 +126,9 @@ class _Maker:
         if base and "python" not in tag:
             newer = {"NEWER_SUITE": debian.NEWER_SUITE, "NEWER": " ".join(debian.NEWER)}
             given += [word for pair in newer.items() for word in ("--build-arg", "=".join(pair))]
-        labels = ["--label", f"{RECIPE}={self.recipe}", "--label", "homeport.lab=1"]
+        # Not the lab's own label: what people build on these images inherits labels, and
+        # `down --all` must not take a container of theirs for one of ours.
+        labels = ["--label", f"{RECIPE}={self.recipe}"]
         docker("build", "-q", "-t", tag, *more, *given, *labels, str(self.context), timeout=900)
 
     def base(self, suite: str) -> str:
@@ -135,7 +137,7 @@ class _Maker:
             return f"debian:{suite}-slim"
         tag, wanted = f"homeport-lab/base:{suite}", _base_recipe()
         if _labels([tag]) != [wanted]:
-            debootstrap.make_base(suite, tag, {RECIPE: wanted, "homeport.lab": "1"}, self.talk)
+            debootstrap.make_base(suite, tag, {RECIPE: wanted}, self.talk)
         return tag
 
     def python(self) -> None:

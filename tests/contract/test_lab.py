@@ -239,3 +239,11 @@ def test_down_leaves_nothing_of_the_host_behind() -> None:
     hosts.down("contract-gone")
     assert shell.docker("inspect", host.container, check=False).returncode != 0
     assert shell.docker("volume", "inspect", volumes[0], check=False).returncode != 0
+
+
+def test_the_images_do_not_carry_the_label_by_which_down_all_removes() -> None:
+    """A container of an app built on the lab's base image is not taken for one of the lab's."""
+    tags = images.ensure_images(print)
+    show = '{{index .Config.Labels "homeport.lab"}}'
+    for tag in (tags.python, tags.edge, tags.registry):
+        assert shell.docker("image", "inspect", "--format", show, tag).stdout.strip() == b""
