@@ -247,3 +247,29 @@ def test_the_images_do_not_carry_the_label_by_which_down_all_removes() -> None:
     show = '{{index .Config.Labels "homeport.lab"}}'
     for tag in (tags.python, tags.edge, tags.registry):
         assert shell.docker("image", "inspect", "--format", show, tag).stdout.strip() == b""
+
+
+def test_down_all_removes_the_labs_own_and_spares_the_rest(host: LabHost) -> None:
+    """On the Docker inside a host: labelled objects go, with their volumes; others stay."""
+    package = Path(hosts.__file__).parent.parent
+    tar = shell.command(["tar", "-C", str(package), "-c", "--exclude=__pycache__", "lab"]).stdout
+    hosts.run(host, ["tar", "-C", "/opt", "-x"], stdin=tar)
+    mark = "homeport.lab=1"
+    volume = f"type=volume,dst=/srv,volume-label={mark}"
+    script = (
+        f"{{ docker network create --label {mark} ours; docker network create theirs; "
+        f"docker volume create theirs; "
+        f"docker run -d --name ours --label {mark} --network ours --mount {volume} caddy:2.11.4; "
+        "docker run -d --name theirs --network theirs -v theirs:/srv caddy:2.11.4; } >&2; "
+        f"test $(docker volume ls -q --filter label={mark} | wc -l) -eq 1 || exit 3; "
+        "cd /opt && python3 -m lab down --all || exit 4; "
+        f"for kind in 'ps -a' 'volume ls' 'network ls'; do "
+        f"docker $kind -q --filter label={mark}; done; echo --; "
+        "docker ps -q --filter name=theirs | wc -l; docker volume ls -q | grep -c '^theirs$'; "
+        "docker network ls -q --filter name=theirs | wc -l; "
+        "docker rm -f -v theirs; docker network rm theirs; docker volume rm theirs"
+    )
+    done = hosts.run(host, ["bash", "-c", script])
+    left, _, spared = done.stdout.decode().partition("--\n")
+    assert left == "", done.stdout
+    assert spared.split()[:3] == ["1", "1", "1"], done.stdout
