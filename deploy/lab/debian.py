@@ -76,7 +76,7 @@ def own_source() -> Source:
                 return found
     raise LabError(
         "The lab cannot take packages from Debian on this machine.",
-        f"no source of suite {suite or '(none)'!r} under /etc/apt on {about.get('ID', 'this system')}",
+        f"/etc/apt names no source of suite {suite!r} ({about.get('ID', 'no os-release')})",
         "use a machine with Debian, or one where Docker Hub answers",
     )
 

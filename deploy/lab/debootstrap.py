@@ -17,7 +17,13 @@ from lab.shell import command, last_lines
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 # The package source's release file can be past its date on machines with a frozen mirror.
 APT_CONF = 'Acquire::Check-Valid-Until "false";\nAcquire::Check-Date "false";\n'
-TRIMMED = ["usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists"]
+TRIMMED = [
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+]
 
 
 def ensure_debootstrap(talk: Callable[[str], None]) -> None:
@@ -36,7 +42,7 @@ def ensure_debootstrap(talk: Callable[[str], None]) -> None:
 
 
 def _furnish(root: Path, suite: str, source: debian.Source) -> None:
-    """Give a fresh tree the machine's package source and certificates, and trim what nobody reads."""
+    """Give a fresh tree the machine's package source and certificates; trim what nobody reads."""
     for name in TRIMMED:
         shutil.rmtree(root / name, ignore_errors=True)
         (root / name).mkdir(mode=0o755, parents=True)
@@ -73,13 +79,23 @@ def make_base(suite: str, tag: str, labels: dict[str, str], talk: Callable[[str]
     with tempfile.TemporaryDirectory(prefix="homeport-lab-") as folder:
         root = Path(folder) / suite
         # fsync of every unpacked file protects a disk we throw away: dpkg is told not to.
-        argv = ["debootstrap", "--variant=minbase", "--force-check-gpg", suite, str(root), source.uri]
+        argv = [
+            "debootstrap",
+            "--variant=minbase",
+            "--force-check-gpg",
+            suite,
+            str(root),
+            source.uri,
+        ]
         command(argv, timeout=600, env={**os.environ, "DPKG_FORCE": "unsafe-io"})
         _furnish(root, suite, source)
         changes = [word for name, text in labels.items() for word in ("-c", f"LABEL {name}={text}")]
         tar = subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE)
         done = subprocess.run(
-            ["docker", "import", *changes, "-", tag], stdin=tar.stdout, capture_output=True, check=False
+            ["docker", "import", *changes, "-", tag],
+            stdin=tar.stdout,
+            capture_output=True,
+            check=False,
         )
         if tar.wait() != 0 or done.returncode != 0:
             why = last_lines(done.stderr) or "tar could not read the tree"

@@ -44,7 +44,7 @@ def _engine_answers() -> bool:
 
 
 def missing() -> list[str]:
-    """What this machine lacks to run the lab, the engine's being stopped apart; sorted, maybe empty."""
+    """What this machine lacks to run the lab, sorted; an engine that is stopped lacks nothing."""
     lacks = []
     compose = _ask("compose", "version", "--short")
     have = version(compose.stdout.decode()) if compose else ()
@@ -66,7 +66,9 @@ def _dockerd() -> str | None:
 
 def may_install() -> bool:
     """Whether we may add packages here: root on Debian, under CI or told so by HOMEPORT_YES."""
-    told = any(os.environ.get(name, "") not in ("", "0", "false") for name in ("CI", "HOMEPORT_YES"))
+    told = any(
+        os.environ.get(name, "") not in ("", "0", "false") for name in ("CI", "HOMEPORT_YES")
+    )
     return told and os.geteuid() == 0 and debian.release().get("ID") == "debian"
 
 

@@ -7,7 +7,8 @@ COPY newer.sh /
 RUN sh /newer.sh ${NEWER_SUITE} ${NEWER} \
  && apt-get -q install -y --no-install-recommends \
         docker.io docker-cli docker-compose iptables ca-certificates curl python3 sudo \
-        openssh-server cron socat iproute2 procps libpam-systemd dbus-user-session dbus \
+        openssh-server cron socat iproute2 procps tini-static \
+        systemd-standalone-sysusers \
  && rm -f /newer.sh /etc/ssh/ssh_host_* \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /usr/share/doc/* /usr/share/man/* \
         /usr/share/locale/*
@@ -19,15 +20,14 @@ COPY firstboot.sh seed.sh relay.sh ready.sh /usr/local/lib/homeport-lab/
 
 # One flavour without systemd: an init of 1980, cron, and nothing that starts things again.
 FROM common AS cron
-RUN apt-get -q update && apt-get -q install -y --no-install-recommends tini-static \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 COPY init.sh /usr/local/lib/homeport-lab/
 COPY edge.tar /usr/local/lib/homeport-lab/
 ENTRYPOINT ["tini-static", "--", "/bin/sh", "/usr/local/lib/homeport-lab/init.sh"]
 
 # The other with systemd as PID 1. What would reach through to this machine's kernel is masked.
 FROM common AS systemd
-RUN apt-get -q update && apt-get -q install -y --no-install-recommends systemd systemd-sysv \
+RUN apt-get -q update && apt-get -q install -y --no-install-recommends \
+        systemd systemd-sysv libpam-systemd dbus dbus-user-session \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
  && systemctl mask systemd-sysctl.service systemd-modules-load.service systemd-binfmt.service \
         proc-sys-fs-binfmt_misc.automount sys-kernel-debug.mount sys-kernel-tracing.mount \

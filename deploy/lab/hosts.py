@@ -130,14 +130,19 @@ def up(
     _check_name(name)
     if flavour not in FLAVOURS:
         why = f"{flavour!r} is none of: {', '.join(FLAVOURS)}"
-        raise LabError("Unknown flavour of lab host.", why, f"homeport lab up {name} --flavour cron")
+        raise LabError(
+            "Unknown flavour of lab host.", why, f"homeport lab up {name} --flavour cron"
+        )
     ensure_engine(talk)
     images = ensure_images(talk)
     ensure_registry(talk)
     with state.lock(f"host-{name}"):
         have = _label(name, "flavour")
         if have and have != flavour:
-            what, why = f"Lab host {name} is there already.", f"its flavour is {have}, not {flavour}"
+            what, why = (
+                f"Lab host {name} is there already.",
+                f"its flavour is {have}, not {flavour}",
+            )
             raise LabError(what, why, f"homeport lab down {name}, or take another name")
         if not have:
             talk(f"starting lab host {name} ({flavour})")

@@ -55,10 +55,12 @@ def _digest(paths: list[Path], *words: str) -> str:
 
 
 def _base_recipe() -> str:
-    about = debian.release()
-    apt = sorted(Path("/etc/apt/sources.list.d").glob("*")) + [Path("/etc/apt/sources.list")]
-    paths = [HERE / "debootstrap.py", debootstrap.CA_BUNDLE, *apt]
-    return _digest(paths, platform.machine(), about.get("VERSION_CODENAME", ""))
+    try:
+        source = debian.own_source().entry(debian.release()["VERSION_CODENAME"])
+    except LabError:
+        source = "none: this machine pulls its base images"
+    paths = [HERE / "debootstrap.py", debootstrap.CA_BUNDLE]
+    return _digest(paths, platform.machine(), source)
 
 
 def recipe() -> str:
@@ -108,7 +110,9 @@ class _Maker:
     def build(self, file: str, tag: str, base: str, target: str = "") -> None:
         """Build a dockerfile of ours on that base, up to that target, into that tag."""
         self.talk(f"building {tag}")
-        self._build(tag, "-f", str(HERE / file), *(["--target", target] if target else []), base=base)
+        self._build(
+            tag, "-f", str(HERE / file), *(["--target", target] if target else []), base=base
+        )
 
     def adopt(self, tag: str) -> None:
         """Take the official image under the lab's tag, pulling it where it is absent."""
@@ -122,7 +126,9 @@ class _Maker:
         if base and "python" not in tag:
             newer = {"NEWER_SUITE": debian.NEWER_SUITE, "NEWER": " ".join(debian.NEWER)}
             given += [word for pair in newer.items() for word in ("--build-arg", "=".join(pair))]
-        labels = ["--label", f"{RECIPE}={self.recipe}", "--label", "homeport.lab=1"]
+        # Not the lab's own label: what people build on these images inherits labels, and
+        # `down --all` must not take a container of theirs for one of ours.
+        labels = ["--label", f"{RECIPE}={self.recipe}"]
         docker("build", "-q", "-t", tag, *more, *given, *labels, str(self.context), timeout=900)
 
     def base(self, suite: str) -> str:
@@ -131,7 +137,7 @@ class _Maker:
             return f"debian:{suite}-slim"
         tag, wanted = f"homeport-lab/base:{suite}", _base_recipe()
         if _labels([tag]) != [wanted]:
-            debootstrap.make_base(suite, tag, {RECIPE: wanted, "homeport.lab": "1"}, self.talk)
+            debootstrap.make_base(suite, tag, {RECIPE: wanted}, self.talk)
         return tag
 
     def python(self) -> None:
