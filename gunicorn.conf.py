@@ -65,6 +65,14 @@ def on_starting(server: object) -> None:
     db.of(app).close()
 
 
+def on_exit(server: object) -> None:
+    """The same for the master, where it was told to stop; any other end keeps its exit code."""
+    if isinstance(sys.exc_info()[1], StopIteration):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
+
+
 def worker_exit(server: object, worker: object) -> None:
     """End a stopped worker at once, once its database is closed.
 

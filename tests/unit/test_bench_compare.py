@@ -282,7 +282,7 @@ def test_evidence_keeps_its_own_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "probes, now, seconds",
     [
-        pytest.param([Probe(5.0, False, "refused")], 5.0, 0.1, id="soon after a bad one"),
+        pytest.param([Probe(5.0, False, "refused")], 5.0, 0.03, id="soon after a bad one"),
         pytest.param([Probe(5.0, True)], 5.0, 0.5, id="half of the span"),
         pytest.param([Probe(5.0, True)], 5.3, 0.2, id="less what the health check took"),
         pytest.param([Probe(5.0, True)], 7.0, 0.02, id="a long health check"),

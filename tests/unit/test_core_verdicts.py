@@ -36,8 +36,8 @@ def test_healthy(looks: str, good: int, span: float, verdict: bool) -> None:
 
 #: probes half a second apart from 0; how many in a row, over how long; what time it is; the wait
 PAUSES = [
-    ("-", 3, 1.0, 0.0, 0.1),
-    ("+-", 3, 1.0, 9.0, 0.1),
+    ("-", 3, 1.0, 0.0, 0.03),
+    ("+-", 3, 1.0, 9.0, 0.03),
     ("+", 3, 1.0, 0.0, 0.5),
     ("+", 3, 1.0, 0.4, 0.1),
     ("++", 3, 1.0, 0.5, 0.5),

@@ -26,6 +26,17 @@ def start(facts: Facts, release: Release, services: tuple[str, ...], cause: str,
     return Step(id, how, cause, {"release": release.id, "services": list(services)})
 
 
+def ready(facts: Facts, release: Release) -> Step:
+    """Wait until the slot is healthy: a second of good probes, or one for what served well before.
+
+    A rollback is wanted quickly, and what it starts is the very release that served.
+    """
+    known = release in facts.served and release.id not in facts.history.taken_back
+    if known:
+        return probe(release, GOOD_KNOWN, "it served before")
+    return probe(release, GOOD_NEW, "no traffic before it answers")
+
+
 def probe(release: Release, good: int, cause: str) -> Step:
     """Wait until the slot answers well ``good`` times in a row."""
     args = {"release": release.id, "good": good, "within": release.settings.deploy.start}
@@ -78,14 +89,14 @@ def switch(
     if old is None:
         return (
             start(facts, new, new.moving, "first release", "start"),
-            probe(new, GOOD_NEW, "no traffic before it answers"),
+            ready(facts, new),
             *smoke(new),
             commit(new),
         )
     if mode == "overlap":
         return (
             start(facts, new, new.moving, "overlap: both may run", "start"),
-            probe(new, GOOD_NEW, "no traffic before it answers"),
+            ready(facts, new),
             *smoke(new),
             commit(new),
             *stop_old(old, drain, "traffic has moved away"),
@@ -96,7 +107,7 @@ def switch(
         return (
             Step("standby", "standby-on", "only one release may write", standby),
             start(facts, new, (new.web,), "single-writer: it only reads yet", "start"),
-            probe(new, GOOD_NEW, "no traffic before it answers"),
+            ready(facts, new),
             *smoke(new),
             hold(facts, "single-writer: no request may reach two writers"),
             *stop_old(old, drain, "its writes end before the new one's begin"),
@@ -108,7 +119,7 @@ def switch(
         hold(facts, "recreate: one slot at a time"),
         *stop_old(old, drain, "makes room for the new slot"),
         start(facts, new, new.moving, "recreate: the old slot is gone", "start"),
-        probe(new, GOOD_NEW, "no traffic before it answers"),
+        ready(facts, new),
         *smoke(new),
         commit(new),
     )

@@ -32,7 +32,7 @@ def pause(probes: Sequence[Probe], good: int, span: float, now: float) -> float:
     check) is not waited for on top.
     """
     if not probes[-1].good:
-        return 0.1
+        return 0.03
     run = _trailing(probes)
     due = run[0].at + len(run) * span / max(good - 1, 1)
     return max(0.02, due - now)

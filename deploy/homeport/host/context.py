@@ -70,7 +70,11 @@ class Context:
 
     def journal(self, kind: str, **fields: Any) -> None:
         """Add a record of this run to the journal."""
-        self.store.append({"k": kind, "run": self.run, **fields})
+        self.store.append(self.record(kind, **fields))
+
+    def record(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """A record of this run, not yet written."""
+        return {"k": kind, "run": self.run, **fields}
 
 
 def until(condition: Callable[[], bool], within: float, what: str, pause: float = 0.05) -> None:

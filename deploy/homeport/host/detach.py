@@ -113,7 +113,7 @@ def guardian(app: str, run: str) -> int:
             return 0
         time.sleep(0.2 * attempt)
         recover = wire.encode({"verb": "recover", "app": app, "cause": {"who": "guardian"}})
-        _child("executor", app, f"{run}-guard{attempt}", recover)
+        _forked(app, f"{run}-guard{attempt}", recover)
     return 1
 
 
@@ -132,26 +132,8 @@ def _forked(app: str, run: str, request: bytes) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _child(role: str, app: str, run: str, request: bytes) -> int:
-    child = subprocess.Popen(command(role, app, run), stdin=subprocess.PIPE, cwd="/")
-    assert child.stdin is not None
-    try:
-        child.stdin.write(wire.frame(request))
-        child.stdin.close()
-    except BrokenPipeError:
-        pass
-    return child.wait()
-
-
 def _told(paths: Paths, run: str) -> bool:
     return any(event.get("e") == "verdict" for event in told(paths, run))
-
-
-def executor(app: str, run: str) -> int:
-    """Carry out the framed request on stdin, telling the run's file; its verdict's code."""
-    from homeport.host.verbs import carry_out
-
-    return carry_out(app, run, wire.read_frame(sys.stdin.buffer))
 
 
 # --- following -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from homeport.core import plan as plans
 from homeport.core import recovery
+from homeport.core.facts import Facts
 from homeport.errors import HomeportError, Problem, TakenBack
 from homeport.host import prepare, records
 from homeport.host.context import Context
@@ -40,6 +41,11 @@ def recover(ctx: Context) -> bool:
     return bool(plan.steps or left)
 
 
+def needed(facts: Facts) -> bool:
+    """Whether a run was left unfinished, or the host does not match its link."""
+    return bool(recovery.plan(facts).steps or facts.history.unfinished)
+
+
 def converge(ctx: Context, plan: Plan) -> None:
     """Carry the plan out, and what a late effect of a dead run makes necessary after it.
 
@@ -54,9 +60,8 @@ def converge(ctx: Context, plan: Plan) -> None:
 
 
 def before_another(ctx: Context) -> None:
-    """Recovery as the first step of another run, under a run of its own."""
-    facts = ctx.facts()
-    if not recovery.plan(facts).steps and not facts.history.unfinished:
+    """Recovery as the first step of another run, under a run of its own; nothing if not needed."""
+    if not needed(ctx.facts()):
         return
     ctx.notice("an earlier run did not end well: recovering first")
     own, ctx.run = ctx.run, f"{ctx.run}-recover"

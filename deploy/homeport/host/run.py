@@ -48,7 +48,6 @@ def run(ctx: Context) -> Verdict:
 
 
 def _deploy(ctx: Context) -> Verdict:
-    recover.before_another(ctx)
     made = _preflight(ctx, prepare.deploy)
     live = made.facts.committed
     same = live is not None and made.same and not ctx.request.force
@@ -65,7 +64,6 @@ def _deploy(ctx: Context) -> Verdict:
 
 
 def _rollback(ctx: Context) -> Verdict:
-    recover.before_another(ctx)
     made = _preflight(ctx, prepare.rollback)
     live = made.facts.committed
     records.begin(ctx, made.release.id, live.id if live else "")
@@ -77,10 +75,13 @@ def _rollback(ctx: Context) -> Verdict:
 
 
 def _preflight(ctx: Context, make: Callable[[Context], prepare.Made]) -> prepare.Made:
-    """Look, decide, and tell how long that took."""
+    """Look, decide, and tell how long that took; recover first where a run was left unfinished."""
     begun = time.monotonic()
     ctx.tell({"e": "step", "id": "preflight", "state": "begin", "cause": "check before changing"})
     made = make(ctx)
+    if recover.needed(made.facts):
+        recover.before_another(ctx)
+        made = make(ctx)
     seconds = round(time.monotonic() - begun, 3)
     ctx.figures["steps"] = [{"id": "preflight", "seconds": seconds}]
     state = "failed" if made.problems else "done"

@@ -109,12 +109,13 @@ class Store:
             return journals.History()
         return journals.fold(text.splitlines())
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add a record to the journal; it is on the disk when this returns.
+    def append(self, *records: Mapping[str, Any]) -> None:
+        """Add records to the journal; they are on the disk when this returns.
 
         A torn last line, left by a power cut, is ended first so that it cannot swallow this one.
         """
-        line = wire.encode({"v": journals.FORMAT, "t": round(time.time(), 3), **record})
+        now = round(time.time(), 3)
+        line = b"".join(wire.encode({"v": journals.FORMAT, "t": now, **one}) for one in records)
         try:
             try:
                 self._add(line)
