@@ -6,7 +6,7 @@ import http.client
 import threading
 import time
 
-PACE = 0.01
+PACE = 0.03
 
 
 class Watcher:
