@@ -342,6 +342,11 @@ WARNINGS: dict[str, tuple[Facts, str]] = {
         host(clock_synced=False),
         "the clock is not synchronised: check timedatectl",
     ),
+    "files copied into a data folder by hand": (
+        replace(GOOD, ours=frozenset({"/opt/shop/data"})),
+        "/opt/shop/data holds files of the user homeport; an app that runs as another one cannot"
+        " write there: sudo chown -R UID:GID /opt/shop/data",
+    ),
     "a journal with holes": (
         replace(GOOD, history=journal.History(garbled=2)),
         "2 lines of the journal cannot be read; they are skipped",

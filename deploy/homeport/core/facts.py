@@ -61,6 +61,8 @@ class Facts:
     networks: frozenset[str] = frozenset()
     volumes: frozenset[str] = frozenset()
     folders: frozenset[str] = frozenset()
+    #: folders of declared data with files in them that still belong to the agent's own user
+    ours: frozenset[str] = frozenset()
     #: folder of declared data → the kind of filesystem it lies on
     filesystems: Mapping[str, str] = field(default_factory=dict)
     edge: EdgeFacts = EdgeFacts()

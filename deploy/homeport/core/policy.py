@@ -98,6 +98,11 @@ def warnings(facts: Facts) -> tuple[str, ...]:
         )
     if not host.clock_synced:
         found.append("the clock is not synchronised: check timedatectl")
+    found += [
+        f"{path} holds files of the user homeport; an app that runs as another one cannot write"
+        f" there: sudo chown -R UID:GID {path}"
+        for path in sorted(facts.ours)
+    ]
     if facts.history.garbled:
         found.append(
             f"{facts.history.garbled} lines of the journal cannot be read; they are skipped"

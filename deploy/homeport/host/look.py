@@ -54,6 +54,7 @@ def named(known: Facts, engine: Engine, rendered: Rendered) -> Facts:
         networks=frozenset(one for one in rendered.networks if engine.network(one)),
         volumes=frozenset(one for one in rendered.volumes if engine.volume(one)),
         folders=frozenset(one.path for one in rendered.folders if _made(Path(one.path))),
+        ours=frozenset(one.path for one in rendered.folders if _ours(Path(one.path))),
         filesystems={one: filesystem(Path(one)) for one in rendered.data},
     )
 
@@ -160,6 +161,14 @@ def _made(path: Path) -> bool:
         return path.stat().st_uid != os.getuid() or any(path.iterdir())
     except PermissionError:
         return True
+    except OSError:
+        return False
+
+
+def _ours(path: Path) -> bool:
+    """Whether somebody put files into a data folder by hand, as the agent's own user."""
+    try:
+        return path.stat().st_uid == os.getuid() and any(path.iterdir())
     except OSError:
         return False
 
