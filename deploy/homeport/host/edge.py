@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import secrets
-import socket
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,21 +18,11 @@ from homeport.core.link import RUN
 from homeport.errors import HostFault, Problem
 from homeport.host.engine import Engine
 from homeport.host.paths import Paths, write
+from homeport.host.unix import UnixConnection
 
 NAME = "homeport-edge"
 NETWORK = "homeport-edge"
 _LABEL = "homeport.edge"
-
-
-class _Admin(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("edge", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class Edge:
@@ -177,7 +166,7 @@ class Edge:
                 time.sleep(0.05)
 
     def _admin(self, method: str, path: str, body: Any = None) -> Any:
-        connection = _Admin(str(self._folder / "admin" / "admin.sock"), 10.0)
+        connection = UnixConnection(str(self._folder / "admin" / "admin.sock"), 10.0)
         secret = self._secret()
         headers = {
             "Host": secret,

@@ -8,28 +8,17 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import struct
 from typing import Any, BinaryIO, Callable, Iterator
 from urllib.parse import quote, urlencode
 
 from homeport.errors import HostFault, ImageMissing, Problem, RegistryError
+from homeport.host.unix import UnixConnection
 
 SOCKET = "/var/run/docker.sock"
 API = "/v1.41"
 #: longer than any stop grace a compose file should ask for, in seconds
 PATIENCE = 330.0
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class EngineError(HostFault):
@@ -49,7 +38,7 @@ class Engine:
 
     def __init__(self, path: str | None = None) -> None:
         self._path = path or os.environ.get("HOMEPORT_DOCKER_SOCKET", SOCKET)
-        self._kept: _Connection | None = None
+        self._kept: UnixConnection | None = None
 
     # --- the calls themselves
     def call(
@@ -77,7 +66,7 @@ class Engine:
         kept, self._kept = self._kept, None
         for connection in (kept, None):
             if connection is None:
-                connection = _Connection(self._path, PATIENCE)
+                connection = UnixConnection(self._path, PATIENCE)
             try:
                 connection.request(method, url, data, headers)
                 answer = connection.getresponse()
@@ -99,7 +88,7 @@ class Engine:
         timeout: float = PATIENCE,
     ) -> http.client.HTTPResponse:
         """A request on a connection of its own, whose answer is read as it comes."""
-        connection = _Connection(self._path, timeout)
+        connection = UnixConnection(self._path, timeout)
         data = b"" if body is None else json.dumps(body).encode()
         url = API + path + (f"?{urlencode(query)}" if query else "")
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import stat
 import time
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from homeport.core.verdicts import Probe
 from homeport.host.paths import Paths
 from homeport.host.engine import Engine
+from homeport.host.unix import UnixConnection
 from homeport.core import link as links
 from homeport.model import Release, Smoke
 
@@ -27,17 +27,6 @@ class Answer:
     release: str
     body: str
     seconds: float
-
-
-class _Socket(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 def ask(connection: http.client.HTTPConnection, path: str, host: str = "") -> Answer:
@@ -74,7 +63,7 @@ class Slot:
             # lstat: a slot that plants a link to somebody else's socket must get nothing
             if not stat.S_ISSOCK(os.lstat(self.socket).st_mode):
                 raise OSError(f"{links.SOCKET} is not a socket")
-            return _Socket(str(self.socket), timeout)
+            return UnixConnection(str(self.socket), timeout)
         name = links.web_container(self._paths.app, self._release.slot, self._release.web)
         seen = self._engine.inspect(name) or {}
         networks = (seen.get("NetworkSettings") or {}).get("Networks") or {}

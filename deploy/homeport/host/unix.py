@@ -1,0 +1,20 @@
+"""HTTP over a unix socket: how the Engine, the edge's admin and a slot are asked."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection to the socket at ``path``; ``host`` is what the Host header says."""
+
+    def __init__(self, path: str, timeout: float, host: str = "localhost") -> None:
+        super().__init__(host, timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket; raises OSError."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
