@@ -37,8 +37,16 @@ class Delay:
         server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
         self.port = int(server.sockets[0].getsockname()[1])
         self._ready.set()
-        self._loop.run_forever()
-        server.close()
+        try:
+            self._loop.run_forever()
+        finally:
+            server.close()
+            # what is still being copied ends here, not when somebody collects the garbage
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # the way there and back of TCP's own handshake
@@ -48,7 +56,11 @@ class Delay:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self._copy(reader, far_writer), self._copy(far_reader, writer))
+        try:
+            await asyncio.gather(self._copy(reader, far_writer), self._copy(far_reader, writer))
+        except asyncio.CancelledError:
+            # the relay is being closed: raising it would only have asyncio complain of it
+            return
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Copy what comes, each piece as late as every other, so that pieces overlap in flight."""

@@ -86,7 +86,7 @@ def trips(stage: Stage, images: dict[str, str], times: int, talk: Talk) -> dict[
     since = stage.on_host("date", "+%s").strip()
     time.sleep(1.1)  # the log's stamps are whole seconds
     stage.deploy(images["v2"], "--force", "--monitor", f"{MONITOR:g}s")
-    log = stage.on_host("journalctl", "-u", "ssh", "-o", "cat", "--since", f"@{int(since) + 1}")
+    log = stage.on_host("journalctl", "-t", "sshd", "-o", "cat", "--since", f"@{int(since) + 1}")
     folders = stage.on_host("sh", "-c", "ls -d /opt/homeport/agent/*/ | grep -vc current").strip()
     near, far = [], []
     talk(f"timing deploys with {ROUND_TRIP * 1000:.0f} ms of round trip added")
