@@ -126,7 +126,8 @@ class Edge:
             "User": user,
             "Cmd": ["caddy", "run", "--config", "/etc/homeport/caddy.json"],
             "Env": [
-                "GOMEMLIMIT=40MiB",
+                "GOMEMLIMIT=24MiB",
+                "GOGC=50",
                 "XDG_DATA_HOME=/data",
                 "XDG_CONFIG_HOME=/data",
                 "HOME=/data",
