@@ -1,0 +1,58 @@
+"""The doors on the host itself, opened as the user homeport would: no controller anywhere."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from homeport.errors import ImageMissing, UsageError
+from homeport.host import doors
+from homeport.model import DeployRules
+from tinyapp.driver import Tiny
+
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("edge")]
+
+
+@pytest.fixture(scope="module")
+def app(make_app: Callable[..., Tiny]) -> Tiny:
+    """An app with two releases that served."""
+    made = make_app("doors", rules=DeployRules(handover="recreate", start=8.0, drain=2.0))
+    made.deploy("v1")
+    made.deploy("v2")
+    return made
+
+
+def test_health_check_says_what_serves(app: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    """The door tells the release and its state, and its exit code is for a monitor."""
+    assert doors.main("health-check", app.name, []) == 0
+    assert "r0002-" in capsys.readouterr().out
+
+
+def test_rollback_goes_back_and_says_so(app: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script in the app's folder takes the release before back."""
+    script = app.paths.folder / "scripts" / "rollback"
+    assert script.stat().st_mode & 0o111 and "rollback" in script.read_text()
+    assert doors.main("rollback", app.name, []) == 0
+    said = capsys.readouterr()
+    assert "r0001-" in said.out and "handover" in said.err
+    # nothing is older: the door says so, with its own exit code and no traceback
+    assert doors.main("rollback", app.name, []) == 32
+    assert "no release before" in capsys.readouterr().err
+
+
+def test_deploy_wants_an_image_it_can_pull(app: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    """No image, and one that no registry has, are refused in words; nothing changes."""
+    before = app.paths.link.read_text()
+    assert doors.main("deploy", app.name, []) == UsageError.code
+    assert doors.main("deploy", app.name, ["127.0.0.1:5010/none:none"]) == ImageMissing.code
+    assert "which image?" in capsys.readouterr().err
+    assert app.paths.link.read_text() == before
+
+
+def test_every_script_is_a_shell_script(app: Tiny) -> None:
+    """What was hung up parses."""
+    for name in ("deploy", "rollback", "health-check"):
+        path = app.paths.folder / "scripts" / name
+        assert subprocess.run(["sh", "-n", str(path)], check=False).returncode == 0
