@@ -26,7 +26,7 @@ def stands(
 ) -> EdgeFacts:
     """An edge that was told these sites."""
     ports = tuple(sorted({int(one["port"]) for one in sites.values()}))
-    return EdgeFacts(True, running, "2.11.4", True, "x", ports, networks, sites)
+    return EdgeFacts(True, running, "2.11.4", "x", ports, networks, sites)
 
 
 WANTED: dict[str, tuple[EdgeFacts, Any, Wanted]] = {

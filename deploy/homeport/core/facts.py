@@ -17,7 +17,6 @@ class EdgeFacts:
     exists: bool = False
     running: bool = False
     version: str = ""
-    image_present: bool = False
     config: str = ""
     ports: tuple[int, ...] = ()
     networks: tuple[str, ...] = ()

@@ -37,9 +37,8 @@ class Edge:
         """What the edge is right now."""
         seen = self._engine.inspect(NAME)
         sites = self._sites()
-        present = self._engine.image(edges.IMAGE) is not None
         if seen is None:
-            return EdgeFacts(sites=sites, image_present=present)
+            return EdgeFacts(sites=sites)
         bound = (seen["HostConfig"].get("PortBindings") or {}).keys()
         ports = tuple(sorted(int(one.split("/")[0]) for one in bound))
         networks = tuple(sorted((seen["NetworkSettings"].get("Networks") or {}).keys()))
@@ -48,7 +47,6 @@ class Edge:
             exists=True,
             running=bool(seen["State"]["Running"]),
             version=str(labels.get("homeport.caddy", "")),
-            image_present=present,
             config=edges.fingerprint(sites),
             ports=ports,
             networks=tuple(one for one in networks if one != NETWORK),
