@@ -1,4 +1,4 @@
-"""`python -m lab.prepare`: make sure of Docker, the lab's images and its registry."""
+"""`python -m lab.prepare`: make sure of Docker, the lab's images, its registry, and an sshd."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from lab.docker import ensure_engine
 from lab.errors import LabError
 from lab.images import ensure_images
 from lab.registry import ensure_registry
+from lab.sshd import ensure_sshd
 
 
 def main() -> int:
@@ -17,6 +18,7 @@ def main() -> int:
         print(f"lab: {text}", file=sys.stderr, flush=True)
 
     try:
+        ensure_sshd(talk)
         ensure_engine(talk)
         ensure_images(talk)
         ensure_registry(talk)

@@ -17,8 +17,7 @@ import pytest
 from homeport.control import hostkeys, ssh
 from homeport.errors import ConnectError, HostKeyChanged, HostKeyUnknown, LoginRefused
 from homeport.model import HostAddress
-
-SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+from lab.sshd import ensure_sshd
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,7 @@ def make_key(path: Path, passphrase: str = "") -> hostkeys.HostKey:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An sshd of the test's own on a free loopback port, with a host key of its own."""
-    if SSHD is None:
-        pytest.fail("there is no sshd here: apt-get install openssh-server", pytrace=False)
+    program = ensure_sshd(print)
     folder = tmp_path_factory.mktemp("sshd")
     make_key(folder / "host")
     make_key(folder / "mine")
@@ -71,7 +69,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if os.getuid() == 0:
         # where sshd drops to before a login; packages make it at their own start
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    words = [SSHD, "-D", "-f", str(folder / "config"), "-E", str(folder / "log")]
+    words = [program, "-D", "-f", str(folder / "config"), "-E", str(folder / "log")]
     child = subprocess.Popen(words)
     try:
         wait_for(port, child)

@@ -1,0 +1,63 @@
+"""OpenSSH's server on this machine, for tests that start one of their own on a loopback port."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab import debian, state
+from lab.docker import may_install
+from lab.errors import LabError
+
+#: Debian asks this program before a package starts its service; 101 is "no"
+POLICY = Path("/usr/sbin/policy-rc.d")
+FORBIDS = "#!/bin/sh\nexit 101\n"
+
+
+def ensure_sshd(talk: Callable[[str], None]) -> str:
+    """Make sure that there is an sshd to start; installing it opens no door of this machine.
+
+    Args:
+        talk: gets a line where it has to be installed.
+
+    Returns:
+        The program's path.
+
+    Raises:
+        LabError: it is missing and must not be installed here.
+    """
+    with state.lock("engine"):
+        found = _find()
+        if found:
+            return found
+        mend = "sudo apt-get install openssh-server, or what your system calls it"
+        if not may_install():
+            raise LabError("The tests need an sshd.", "OpenSSH's server is not installed", mend)
+        talk("installing from Debian: openssh-server")
+        with _unstarted():
+            debian.install(["openssh-server"], newer=False)
+        found = _find()
+        if found:
+            return found
+        raise LabError("The tests need an sshd.", "the package brought none", mend)
+
+
+def _find() -> str | None:
+    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+@contextmanager
+def _unstarted() -> Iterator[None]:
+    """While this lasts, a package that is installed does not start its service."""
+    if POLICY.exists():
+        yield  # somebody has decided already
+        return
+    POLICY.write_text(FORBIDS, encoding="utf-8")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
