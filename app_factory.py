@@ -14,7 +14,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import Config, read_config
 from foodbudget import __version__, answers, db, logs, money, schema
 from foodbudget.categories import CATEGORIES, TOTAL, UNITS
-from foodbudget.db import Database
 from foodbudget.standby import Standby
 from foodbudget.views import accounts, budgets, health, months, purchases
 
@@ -55,10 +54,10 @@ def create_app(config: Config | Mapping[str, str] | None = None) -> Flask:
     )
     hops = settings.trusted_proxies
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
-    database = Database(settings.database, Standby(settings.standby))
+    database = db.at(settings.database, Standby(settings.standby))
     app.extensions[db.EXTENSION] = database
     if schema.create_if_empty(database):
-        app.logger.info("made schema %s in the empty %s", schema.HEAD, database.path)
+        app.logger.info("made schema %s in the empty %s", schema.HEAD, database.name)
     answers.set_up(app, settings.release)
     csrf.init_app(app)
     accounts.set_up(app)

@@ -5,6 +5,7 @@ StartError            the app can not start; exit code 78 (EX_CONFIG)
 └── DatabaseError     the database can not be opened, created or migrated
 StandbyError          a write was tried in standby; answered 503, worth a retry
 BusyError             the database stayed locked; answered 503, worth a retry
+DownError             the database server does not answer; answered 503, worth a retry
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class ConfigError(StartError):
 
 
 class DatabaseError(StartError):
-    """The database can not be used; `problems` says which file and what mends it."""
+    """The database can not be used; `problems` says which one and what mends it."""
 
 
 class StandbyError(Exception):
@@ -48,3 +49,10 @@ class StandbyError(Exception):
 
 class BusyError(Exception):
     """Another writer held the database for longer than a request may wait."""
+
+
+class DownError(Exception):
+    """The database server can not be reached, or went away before anything was stored.
+
+    Its text is for the log: it may name the host and the user, never the password.
+    """

@@ -22,9 +22,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app_factory import create_app
 from foodbudget import db, schema
-from foodbudget.db import Database
 from foodbudget.errors import BusyError, DatabaseError, StandbyError
 from foodbudget.models import Base, Purchase, User
+from foodbudget.sqlite import SQLite
 from foodbudget.standby import Standby
 
 MakeApp = Callable[..., Flask]
@@ -87,7 +87,7 @@ def test_processes_at_once_make_one_schema(tmp_path: Path) -> None:
 
 def test_the_late_one_finds_it_made(tmp_path: Path) -> None:
     """Who saw it empty but got the lock second looks again and leaves it alone."""
-    late = Database(tmp_path / "food.db", Standby(None))
+    late = SQLite(tmp_path / "food.db", Standby(None))
 
     overtaken: list[bool] = []
 
@@ -107,7 +107,7 @@ def test_the_late_one_finds_it_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "found", "said"),
     [
-        ("CREATE TABLE other (x)", "unknown", "no schema version: is DATABASE_URL the right file"),
+        ("CREATE TABLE other (x)", "unknown", "no schema version: is DATABASE_URL the right one"),
         ("CREATE TABLE alembic_version (version_num)", "unknown", "no schema version"),
         (
             "CREATE TABLE alembic_version AS SELECT '0000' AS version_num",
@@ -175,7 +175,7 @@ def test_unusable_file(tmp_path: Path) -> None:
     for path in (tmp_path / "junk.db", tmp_path / "junk.db" / "below.db"):
         with pytest.raises(DatabaseError, match="can not be used .* chown -R 10001:10001"):
             create_app(settings(path))
-    database = Database(tmp_path / "junk.db", Standby(None))
+    database = SQLite(tmp_path / "junk.db", Standby(None))
     with pytest.raises(DatabaseError, match="file is not a database"):
         schema.migrate(database)
 
@@ -298,12 +298,12 @@ def test_wal_is_waited_for(tmp_path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("CREATE TABLE x (y)")
     other.execute("BEGIN IMMEDIATE")
-    impatient = Database(path, Standby(None), busy_timeout=0.05)
+    impatient = SQLite(path, Standby(None), busy_timeout=0.05)
     with pytest.raises(DBAPIError, match="locked"):
         impatient.engine.connect()
     timer = threading.Timer(0.2, lambda: other.execute("ROLLBACK"))
     timer.start()
-    with Database(path, Standby(None), busy_timeout=10).engine.connect() as connection:
+    with SQLite(path, Standby(None), busy_timeout=10).engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     timer.join()
     other.close()
@@ -318,9 +318,9 @@ def test_sixteen_threads_on_two_pools_never_meet_a_lock(app: Flask, tmp_path: Pa
         session.flush()
         user_id = user.id
     failures: list[BaseException] = []
-    second = Database(tmp_path / "food.db", Standby(None))
+    second = SQLite(tmp_path / "food.db", Standby(None))
 
-    def work(which: Database) -> None:
+    def work(which: SQLite) -> None:
         try:
             for _ in range(10):
                 with which.write() as session:
