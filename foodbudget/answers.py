@@ -90,7 +90,11 @@ def _page(error: HTTPException) -> tuple[str, int] | HTTPException | Response:
     if error.code is None or error.code < 400 or error.response is not None:
         # a redirect, or an answer that somebody made on purpose
         return error
-    return render_template("error.html", error=error), error.code
+    try:
+        return render_template("error.html", error=error), error.code
+    except DownError as down:
+        # the page names who is logged in, and that is in the database
+        return _come_back(down)
 
 
 def _come_back(error: StandbyError | BusyError | DownError) -> Response:

@@ -3,6 +3,7 @@
 StartError            the app can not start; exit code 78 (EX_CONFIG)
 ├── ConfigError       settings are wrong: all of them, one line each
 └── DatabaseError     the database can not be opened, created or migrated
+    └── ServerError   its server does not answer or does not let us in; it may come back
 StandbyError          a write was tried in standby; answered 503, worth a retry
 BusyError             the database stayed locked; answered 503, worth a retry
 DownError             the database server does not answer; answered 503, worth a retry
@@ -41,6 +42,10 @@ class ConfigError(StartError):
 
 class DatabaseError(StartError):
     """The database can not be used; `problems` says which one and what mends it."""
+
+
+class ServerError(DatabaseError):
+    """The database's server can not be reached; a process that saw it before may wait for it."""
 
 
 class StandbyError(Exception):

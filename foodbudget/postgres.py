@@ -70,6 +70,7 @@ class Postgres(Database):
         patience: float = PATIENCE,
     ) -> None:
         super().__init__(str(server), standby, busy_timeout)
+        self.server = server
         self.patience = patience
         self.engine = create_engine(
             _url(server),

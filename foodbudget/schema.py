@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from foodbudget.database import Database
-from foodbudget.errors import BusyError, DatabaseError, DownError
+from foodbudget.errors import BusyError, DatabaseError, DownError, ServerError
 
 # The newest migration. Kept here so that a serving process need not import Alembic; a test holds
 # it to what `migrations/versions` says.
@@ -69,13 +69,14 @@ def create_if_empty(database: Database) -> bool:
         one makes it: the look and the making share one write transaction.
 
     Raises:
-        DatabaseError: the database can not be opened or written.
+        DatabaseError: the database can not be opened or written; ServerError where its server does
+            not answer.
     """
     if database.standby.on:
         return False
     with _told(database):
         database.prepare()
-        with database.engine.connect() as connection:
+        with database.read_connection() as connection:
             if look(database, connection).found != EMPTY:
                 return False
         with database.write_connection() as connection:
@@ -132,4 +133,5 @@ def _told(database: Database) -> Iterator[None]:
         cause = error.orig if isinstance(error, DBAPIError) else error
         said = " ".join(str(cause).split())
         problem = f"{database.name} can not be used ({said}). {database.advice}"
-        raise DatabaseError([problem]) from error
+        kind = ServerError if isinstance(error, DownError) else DatabaseError
+        raise kind([problem]) from error
