@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -64,6 +66,24 @@ def test_pragmas(app: Flask) -> None:
         "foreign_keys": 1,
         "busy_timeout": 10000,
     }
+
+
+def test_sqlite_needs_no_driver_of_another(tmp_path: Path) -> None:
+    """An image without PostgreSQL's driver makes its schema and is ready all the same."""
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from app_factory import create_app\n"
+        "print(create_app().test_client().get('/health/ready').status_code)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=schema.MIGRATIONS.parent,
+        env=settings(tmp_path / "food.db"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (run.stdout, run.stderr) == ("200\n", "")
 
 
 def start(path: Path, go: threading.Event) -> None:

@@ -80,23 +80,25 @@ class Cluster:
         self._run("initdb", *words)
         self.start()
 
-    def _run(self, program: str, *words: str) -> None:
+    def _run(self, program: str, *words: str, check: bool = True) -> int:
         # the server refuses to run as root; Debian's package brings this user
         user = "postgres" if os.geteuid() == 0 else None
-        subprocess.run(
+        return subprocess.run(
             [self.bin / program, "--pgdata", self.folder / "data", *words],
             user=user,
             group=user,
             extra_groups=[] if user else None,
             cwd=self.folder,
-            check=True,
+            check=check,
             timeout=60,
             # not a pipe: the server would keep it open
             stdout=subprocess.DEVNULL,
-        )
+        ).returncode
 
     def start(self) -> None:
-        """Start it, and return once it answers."""
+        """Start it where it does not run, and return once it answers."""
+        if self._run("pg_ctl", "status", check=False) == 0:
+            return
         words = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder} -F"
         log = str(self.folder / "log")
         self._run("pg_ctl", "--wait", "--silent", "--log", log, "--options", words, "start")
@@ -113,10 +115,9 @@ class Cluster:
 
     def remove(self) -> None:
         """End it and remove its folder."""
-        try:
+        if self._run("pg_ctl", "status", check=False) == 0:
             self.stop()
-        finally:
-            shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder)
 
     def url(self, name: str) -> str:
         """DATABASE_URL of one of its databases."""
@@ -128,6 +129,8 @@ class Cluster:
 
     def empty(self, name: str) -> str:
         """Make a database, or empty the one of that name; answers its DATABASE_URL."""
+        # a test that failed may have left the server down
+        self.start()
         with self.connect() as connection:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if not found.fetchone():

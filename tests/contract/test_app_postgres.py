@@ -18,13 +18,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from app_factory import create_app
 from cluster import Cluster, children
 from foodbudget import db, schema
-from foodbudget.errors import BusyError, DatabaseError, StandbyError
+from foodbudget.database import Database
+from foodbudget.errors import BusyError, DatabaseError, DownError, StandbyError
 from foodbudget.models import Base, User
 from foodbudget.postgres import WRITE_LOCK, Postgres
 from foodbudget.standby import Standby
@@ -34,6 +35,8 @@ from tests.app.browser import PASSWORD, Browser
 pytestmark = pytest.mark.xdist_group("postgres")
 ROOT = Path(__file__).parents[2]
 DEADLINE = 15.0
+# 3 s and what a busy machine adds; below the 5 s after which the health check gives up
+SOON = 4.5
 MakeApp = Callable[..., Flask]
 
 # every page, as on SQLite: the same tests with the fixtures below
@@ -356,7 +359,7 @@ def test_a_server_that_dies(
     try:
         status, reason, seconds = ready(ada)
         assert (status, reason) == (503, "the database does not answer: the log says why")
-        assert seconds < 3.5
+        assert seconds < SOON
         assert ada.get("/health").status_code == 200
         for answer in (ada.get("/month/2026-11"), ada.client.post("/login", data={"name": "a"})):
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1"), answer.text
@@ -397,20 +400,38 @@ def test_a_connection_cut_in_the_middle(app: Flask, cluster: Cluster, url: str) 
 
 
 def test_a_server_that_is_frozen(ada: Browser, cluster: Cluster) -> None:
-    """The worst of all: it takes connections and says nothing. Still not ready within 3 s, and
-    asking again piles nothing up."""
+    """The worst of all: it takes connections and says nothing. Still not ready within 3 s."""
     assert ready(ada)[0] == 200
     cluster.signal(signal.SIGSTOP)
     try:
-        before = threading.active_count()
-        for _ in range(2):
-            status, _, seconds = ready(ada)
-            assert status == 503 and seconds < 3.5
-        assert threading.active_count() <= before + 1
+        status, _, seconds = ready(ada)
+        assert status == 503 and seconds < SOON
         assert ada.get("/health").status_code == 200
     finally:
         cluster.signal(signal.SIGCONT)
     until(lambda: ready(ada)[0] == 200)
+
+
+def test_a_question_without_answer_is_put_once(app: Flask) -> None:
+    """Who asks again while the first one still waits gets that one's answer: probes of a server
+    that hangs pile up neither threads nor connections."""
+    database = Postgres(db.of(app).server, Standby(None), patience=0.2)
+    put: list[int] = []
+    go = threading.Event()
+
+    def question(asked: Database, connection: Connection) -> int:
+        put.append(1)
+        go.wait(DEADLINE)
+        return len(put)
+
+    for _ in range(3):
+        with pytest.raises(DownError, match="no answer within 0.2 s"):
+            database.ask(question)
+    assert put == [1]
+    go.set()
+    database.patience = DEADLINE
+    until(lambda: database.ask(question) == 2)
+    database.close()
 
 
 class Server:
