@@ -108,10 +108,12 @@ def _secret(text: str, kind: type[Config]) -> str:
 def _database(text: str, kind: type[Config]) -> Path | address.Server:
     where = address.parse(text)
     if isinstance(where, address.Server) and not address.has_driver():
-        platform = f"{sysconfig.get_platform()}, {struct.calcsize('P') * 8}-bit"
+        bits = struct.calcsize("P") * 8
+        # 32-bit ARM has no wheel of it; anywhere else it was left out by mistake
+        mend = "Use a 64-bit system and its image" if bits == 32 else "Install requirements.txt"
         raise Unsupported(
-            f"asks for PostgreSQL, and there is no PostgreSQL driver here ({platform}): psycopg is "
-            "not made for 32-bit ARM. Use a 64-bit system and its image, or SQLite: "
+            "asks for PostgreSQL, and there is no PostgreSQL driver (psycopg) here "
+            f"({sysconfig.get_platform()}, {bits}-bit). {mend}, or use SQLite: "
             f"{Production.defaults['DATABASE_URL']}"
         )
     return where
