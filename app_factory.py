@@ -14,7 +14,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import Config, read_config
 from foodbudget import __version__, answers, db, logs, money, schema
 from foodbudget.categories import CATEGORIES, TOTAL, UNITS
-from foodbudget.db import Database
+from foodbudget.database import Database
+from foodbudget.errors import ServerError
 from foodbudget.standby import Standby
 from foodbudget.views import accounts, budgets, health, months, purchases
 
@@ -23,6 +24,10 @@ csrf = CSRFProtect()
 
 PACKAGE = Path(__file__).parent / "foodbudget"
 LARGEST_REQUEST = 2 * 1024 * 1024
+
+# Set by gunicorn's master once it has found the database good. A worker that it forks while the
+# database's server is away starts all the same and is not ready: failing would end the master too.
+database_seen = False
 
 
 def create_app(config: Config | Mapping[str, str] | None = None) -> Flask:
@@ -55,10 +60,9 @@ def create_app(config: Config | Mapping[str, str] | None = None) -> Flask:
     )
     hops = settings.trusted_proxies
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
-    database = Database(settings.database, Standby(settings.standby))
+    database = db.at(settings.database, Standby(settings.standby))
     app.extensions[db.EXTENSION] = database
-    if schema.create_if_empty(database):
-        app.logger.info("made schema %s in the empty %s", schema.HEAD, database.path)
+    _make_schema(app, database)
     answers.set_up(app, settings.release)
     csrf.init_app(app)
     accounts.set_up(app)
@@ -67,6 +71,16 @@ def create_app(config: Config | Mapping[str, str] | None = None) -> Flask:
     _set_up_templates(app, settings)
     _set_up_commands(app)
     return app
+
+
+def _make_schema(app: Flask, database: Database) -> None:
+    try:
+        if schema.create_if_empty(database):
+            app.logger.info("made schema %s in the empty %s", schema.HEAD, database.name)
+    except ServerError as error:
+        if not database_seen:
+            raise
+        app.logger.error("started without the database: %s", error.problems[0])
 
 
 def _set_up_templates(app: Flask, settings: Config) -> None:

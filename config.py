@@ -7,6 +7,8 @@ wrong variable. Nothing else in the app reads the environment.
 from __future__ import annotations
 
 import os
+import struct
+import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta, tzinfo
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
+from foodbudget import address
 from foodbudget.errors import ConfigError
 from foodbudget.money import CURRENCIES, Currency
 
@@ -24,12 +27,12 @@ NEW_KEY = 'python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
 class Config:
     """One checked set of settings.
 
-    `session_lifetime` is a span, `database` an absolute path, `standby` the path of the file
-    whose presence forbids writes (None: never), `trusted_proxies` a count.
+    `session_lifetime` is a span, `database` an absolute path or a PostgreSQL server, `standby` the
+    path of the file whose presence forbids writes (None: never), `trusted_proxies` a count.
     """
 
     secret_key: str
-    database: Path
+    database: Path | address.Server
     session_lifetime: timedelta
     log_level: str
     currency: Currency
@@ -92,18 +95,28 @@ class Setting:
     default: str | None = None
 
 
+class Unsupported(ValueError):
+    """A right value that can not be had here; its text says all, with what mends it."""
+
+
 def _secret(text: str, kind: type[Config]) -> str:
     if len(text) < kind.shortest_key:
         raise ValueError(f"has {len(text)} characters")
     return text
 
 
-def _database(text: str, kind: type[Config]) -> Path:
-    scheme, found, path = text.partition("sqlite:///")
-    if scheme or not found or not path or path == ":memory:" or "?" in path:
-        # the text may carry a password: it is not repeated
-        raise ValueError("is not such an address")
-    return Path(path).absolute()
+def _database(text: str, kind: type[Config]) -> Path | address.Server:
+    where = address.parse(text)
+    if isinstance(where, address.Server) and not address.has_driver():
+        bits = struct.calcsize("P") * 8
+        # 32-bit ARM has no wheel of it; anywhere else it was left out by mistake
+        mend = "Use a 64-bit system and its image" if bits == 32 else "Install requirements.txt"
+        raise Unsupported(
+            "asks for PostgreSQL, and there is no PostgreSQL driver (psycopg) here "
+            f"({sysconfig.get_platform()}, {bits}-bit). {mend}, or use SQLite: "
+            f"{Production.defaults['DATABASE_URL']}"
+        )
+    return where
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str, type[Config]], int]:
@@ -158,7 +171,7 @@ SETTINGS = (
         _secret,
         f"a random text of at least 32 characters; make one: {NEW_KEY}",
     ),
-    Setting("DATABASE_URL", "database", _database, "sqlite:////absolute/path/of/a/file.db"),
+    Setting("DATABASE_URL", "database", _database, address.FORMS),
     Setting(
         "SESSION_LIFETIME_MINUTES",
         "session_lifetime",
@@ -211,6 +224,8 @@ def read_config(environ: Mapping[str, str] | None = None) -> Config:
     for setting in SETTINGS:
         try:
             values[setting.field] = setting.parse(_raw(setting, kind, environ), kind)
+        except Unsupported as error:
+            problems.append(f"{setting.variable} {error}")
         except ValueError as error:
             problems.append(f"{setting.variable} {error}; it accepts: {setting.accepts}")
     if problems:

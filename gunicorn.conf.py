@@ -63,6 +63,7 @@ def on_starting(server: object) -> None:
         raise SystemExit(error.exit_code) from None
     # the worker is forked from here and must not inherit open connections
     db.of(app).close()
+    app_factory.database_seen = True
 
 
 def on_exit(server: object) -> None:

@@ -12,7 +12,7 @@ from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
 from foodbudget.db import of
-from foodbudget.errors import BusyError, StandbyError
+from foodbudget.errors import BusyError, DownError, StandbyError
 
 log = logging.getLogger("foodbudget.access")
 
@@ -71,6 +71,7 @@ def set_up(app: Flask, release: str) -> None:
     app.register_error_handler(HTTPException, _page)
     app.register_error_handler(StandbyError, _come_back)
     app.register_error_handler(BusyError, _come_back)
+    app.register_error_handler(DownError, _come_back)
 
 
 def _log_access(response: Response) -> None:
@@ -89,12 +90,19 @@ def _page(error: HTTPException) -> tuple[str, int] | HTTPException | Response:
     if error.code is None or error.code < 400 or error.response is not None:
         # a redirect, or an answer that somebody made on purpose
         return error
-    return render_template("error.html", error=error), error.code
+    try:
+        return render_template("error.html", error=error), error.code
+    except DownError as down:
+        # the page names who is logged in, and that is in the database
+        return _come_back(down)
 
 
-def _come_back(error: StandbyError | BusyError) -> Response:
+def _come_back(error: StandbyError | BusyError | DownError) -> Response:
     if isinstance(error, StandbyError):
         text = "This release is taking over. Nothing was saved; please try again in a second."
+    elif isinstance(error, DownError):
+        text = "The database does not answer. Nothing was saved; please try again in a second."
+        current_app.logger.error("the database does not answer: %s", error)
     else:
         text = "The database is busy. Nothing was saved; please try again in a second."
         current_app.logger.warning("a write gave up waiting for the database")

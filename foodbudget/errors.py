@@ -3,8 +3,10 @@
 StartError            the app can not start; exit code 78 (EX_CONFIG)
 ├── ConfigError       settings are wrong: all of them, one line each
 └── DatabaseError     the database can not be opened, created or migrated
+    └── ServerError   its server does not answer or does not let us in; it may come back
 StandbyError          a write was tried in standby; answered 503, worth a retry
 BusyError             the database stayed locked; answered 503, worth a retry
+DownError             the database server does not answer; answered 503, worth a retry
 """
 
 from __future__ import annotations
@@ -39,7 +41,11 @@ class ConfigError(StartError):
 
 
 class DatabaseError(StartError):
-    """The database can not be used; `problems` says which file and what mends it."""
+    """The database can not be used; `problems` says which one and what mends it."""
+
+
+class ServerError(DatabaseError):
+    """The database's server can not be reached; a process that saw it before may wait for it."""
 
 
 class StandbyError(Exception):
@@ -48,3 +54,10 @@ class StandbyError(Exception):
 
 class BusyError(Exception):
     """Another writer held the database for longer than a request may wait."""
+
+
+class DownError(Exception):
+    """The database server can not be reached, or went away before anything was stored.
+
+    Its text is for the log: it may name the host and the user, never the password.
+    """

@@ -30,7 +30,8 @@ class Read:
 
 def folded(name: str) -> str:
     """The form of an account's name that is stored and looked up."""
-    return unicodedata.normalize("NFKC", name).casefold().strip()
+    # PostgreSQL can not be asked for a NUL character
+    return unicodedata.normalize("NFKC", name).replace("\0", "\ufffd").casefold().strip()
 
 
 def account(form: Fields) -> Read:
@@ -91,7 +92,8 @@ def budget(form: Fields, digits: int) -> Read:
 
 
 def _line(form: Fields, name: str) -> str:
-    return " ".join(form.get(name, "").split())
+    # a NUL character counts as a space: PostgreSQL keeps none
+    return " ".join(form.get(name, "").replace("\0", " ").split())
 
 
 def _amount(read: Read, form: Fields, name: str, digits: int) -> int:

@@ -3,14 +3,16 @@ somebody asks for it. Nothing here changes a database that has tables, except `m
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from foodbudget.db import Database
-from foodbudget.errors import DatabaseError
+from foodbudget.database import Database
+from foodbudget.errors import BusyError, DatabaseError, DownError, ServerError
 
 # The newest migration. Kept here so that a serving process need not import Alembic; a test holds
 # it to what `migrations/versions` says.
@@ -39,16 +41,16 @@ class State:
         if self.found == EMPTY:
             return "the database is empty; it is filled when the app starts outside standby"
         if self.found == UNKNOWN:
-            return "the database has tables but no schema version: is DATABASE_URL the right file?"
+            return "the database has tables but no schema version: is DATABASE_URL the right one?"
         return (
             f"the database's schema is at {self.found}, this release needs {self.expected}; "
             "`python -m flask migrate` brings an older one up"
         )
 
 
-def look(connection: Connection) -> State:
+def look(database: Database, connection: Connection) -> State:
     """Read the schema version, and a row of the users, so that a damaged file shows."""
-    tables = set(connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")))
+    tables = database.tables(connection)
     if not tables:
         return State(EMPTY)
     if "alembic_version" not in tables:
@@ -67,22 +69,22 @@ def create_if_empty(database: Database) -> bool:
         one makes it: the look and the making share one write transaction.
 
     Raises:
-        DatabaseError: the file can not be opened or written.
+        DatabaseError: the database can not be opened or written; ServerError where its server does
+            not answer.
     """
     if database.standby.on:
         return False
-    try:
-        database.path.parent.mkdir(parents=True, exist_ok=True)
-        with database.engine.connect() as connection:
-            if look(connection).found != EMPTY:
+    with _told(database):
+        database.prepare()
+        with database.read_connection() as connection:
+            if look(database, connection).found != EMPTY:
                 return False
         with database.write_connection() as connection:
-            if look(connection).found != EMPTY:
+            if look(database, connection).found != EMPTY:
                 return False
+            database.lift_limits(connection)
             _upgrade(connection)
-        return True
-    except (OSError, DBAPIError) as error:
-        raise _unusable(database, error) from error
+    return True
 
 
 def migrate(database: Database) -> tuple[str, str]:
@@ -92,19 +94,17 @@ def migrate(database: Database) -> tuple[str, str]:
         the version before and the version after.
 
     Raises:
-        DatabaseError: the file can not be used, or holds tables that are not ours.
+        DatabaseError: the database can not be used, or holds tables that are not ours.
         StandbyError: another release writes.
     """
-    try:
-        with database.write_connection() as connection:
-            before = look(connection).found
-            if before == UNKNOWN:
-                raise DatabaseError([f"{database.path}: {State(UNKNOWN).reason}"])
-            if before != HEAD:
-                _upgrade(connection)
-        return before, HEAD
-    except DBAPIError as error:
-        raise _unusable(database, error) from error
+    with _told(database), database.write_connection() as connection:
+        before = look(database, connection).found
+        if before == UNKNOWN:
+            raise DatabaseError([f"{database.name}: {State(UNKNOWN).reason}"])
+        if before != HEAD:
+            database.lift_limits(connection)
+            _upgrade(connection)
+    return before, HEAD
 
 
 def _upgrade(connection: Connection) -> None:
@@ -118,11 +118,20 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _unusable(database: Database, error: OSError | DBAPIError) -> DatabaseError:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return DatabaseError(
-        [
-            f"{database.path} can not be used ({cause}). Its folder must be writable for the app; "
-            "in a container that is uid 10001: `sudo chown -R 10001:10001 ./data`"
-        ]
-    )
+@contextmanager
+def _told(database: Database) -> Iterator[None]:
+    """Say what stops us in words for the person who starts the app."""
+    try:
+        yield
+    except BusyError:
+        problem = (
+            f"{database.name} is in use: another one held its lock for {database.busy_timeout:g} s."
+            " Nothing was changed; try again"
+        )
+        raise DatabaseError([problem]) from None
+    except (OSError, DBAPIError, DownError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        said = " ".join(str(cause).split())
+        problem = f"{database.name} can not be used ({said}). {database.advice}"
+        kind = ServerError if isinstance(error, DownError) else DatabaseError
+        raise kind([problem]) from error

@@ -9,7 +9,8 @@ context.configure(
     target_metadata=Base.metadata,
     # SQLite can't alter most things in place: Alembic copies the table instead
     render_as_batch=True,
-    # SQLite's tables are made and dropped in transactions; Alembic assumes the opposite
+    # SQLite's tables are made and dropped in transactions as PostgreSQL's are; of SQLite Alembic
+    # assumes the opposite
     transactional_ddl=True,
 )
 with context.begin_transaction():

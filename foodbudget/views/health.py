@@ -6,6 +6,7 @@ from flask import Blueprint, Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
 from foodbudget import __version__, db, schema
+from foodbudget.errors import DownError
 
 blueprint = Blueprint("health", __name__)
 
@@ -26,11 +27,10 @@ def ready() -> tuple[Response, int]:
     database = db.current()
     found: str | None = None
     try:
-        with database.reading_engine().connect() as connection:
-            state = schema.look(connection)
+        state = database.ask(schema.look)
         found, reason = state.found, state.reason
-    except SQLAlchemyError as error:
-        reason = f"the database does not answer: {getattr(error, 'orig', error)}"
+    except (SQLAlchemyError, DownError) as error:
+        reason = f"the database does not answer: {database.public_cause(error)}"
     if reason:
         current_app.logger.warning("not ready: %s", reason)
     answer = jsonify(

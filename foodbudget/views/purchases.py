@@ -18,6 +18,9 @@ from foodbudget.views.months import today
 
 blueprint = Blueprint("purchases", __name__, url_prefix="/purchases")
 
+# the largest number that the column holds: a larger one is nobody's purchase, not an error
+ONE = "/<int(max=2147483647):purchase_id>"
+
 
 def _digits() -> int:
     return int(current_app.config["CURRENCY"].digits)
@@ -76,7 +79,7 @@ def add() -> Response | tuple[str, int]:
     return _month_of(read.values["day"])
 
 
-@blueprint.get("/<int:purchase_id>")
+@blueprint.get(ONE)
 @login_required  # type: ignore[untyped-decorator]
 def edit(purchase_id: int) -> str:
     """The form of a purchase that is there."""
@@ -94,7 +97,7 @@ def edit(purchase_id: int) -> str:
     return _form(shown, {}, purchase_id)
 
 
-@blueprint.post("/<int:purchase_id>")
+@blueprint.post(ONE)
 @login_required  # type: ignore[untyped-decorator]
 def change(purchase_id: int) -> Response | tuple[str, int]:
     """Correct a purchase."""
@@ -110,7 +113,7 @@ def change(purchase_id: int) -> Response | tuple[str, int]:
     return _month_of(read.values["day"])
 
 
-@blueprint.post("/<int:purchase_id>/delete")
+@blueprint.post(f"{ONE}/delete")
 @login_required  # type: ignore[untyped-decorator]
 def delete(purchase_id: int) -> Response:
     """Remove a purchase."""

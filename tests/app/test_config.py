@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
+from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
 
 from config import SETTINGS, Production, read_config
+from foodbudget.address import Server
 from foodbudget.errors import ConfigError
 
 KEY = "k" * 32
@@ -28,6 +32,89 @@ def test_development_needs_nothing() -> None:
     assert (
         read_config({"FLASK_ENV": "development"}).database == Path("data/development.db").absolute()
     )
+
+
+SECRET = "p%40ss%2Fw%25rd"
+SERVER = Server(host="db", port=5432, name="food", user="ada", password="p@ss/w%rd")
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        (f"postgresql://ada:{SECRET}@db:5432/food", SERVER),
+        (f"postgresql+psycopg://ada:{SECRET}@db/food", SERVER),
+        ("postgresql://ada@db/food", replace(SERVER, password="")),
+        ("postgresql://ada:@db/food", replace(SERVER, password="")),
+        (
+            f"postgresql://ada:{SECRET}@[fd00::1]:6432/f-1",
+            replace(SERVER, host="fd00::1", port=6432, name="f-1"),
+        ),
+        (f"postgresql://%61da:{SECRET}@pi.local/food", replace(SERVER, host="pi.local")),
+    ],
+)
+def test_postgresql(text: str, server: Server) -> None:
+    """The parts of an address, %xx read; its password is in no text that is made of it."""
+    config = read_config({"SECRET_KEY": KEY, "DATABASE_URL": text})
+    assert config.database == server
+    assert not server.password or server.password not in f"{config!r} {server}"
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ("ada:s3cret@db:5432", "is not such an address"),
+        ("ada:s3cret@db/", "is not such an address"),
+        (":s3cret@db/food", "is not such an address"),
+        ("ada:s3cret/food", "is not such an address"),
+        ("ada:s3cret@/food", "is not such an address"),
+        ("ada:s3cret@one,two/food", "is not such an address"),
+        ("ada:s3cret@db/food?sslmode=disable", "is not such an address"),
+        ("ada:s3cret@db/food/more", "is not such an address"),
+        ("ada:s3cret@db/food\n", "is not such an address"),
+        ("ada:s3cret@db:54 32/food", "is not such an address"),
+        ("ada:s3cret#1@db/food", "is not such an address"),
+        ("ada:s3c/ret@db/food", "is not such an address"),
+        ("ada:s3c@ret@db/food", "is not such an address"),
+        ("ada:s3cret%@db/food", "is not such an address"),
+        ("ada:s3cret%ff@db/food", "is not UTF-8 once its %xx are read"),
+        ("ada:s3cret%00@db/food", "holds a NUL character (%00)"),
+        ("ada:s3cret@db:0/food", "names a port that is not from 1 to 65535"),
+        ("ada:s3cret@db:65536/food", "names a port that is not from 1 to 65535"),
+    ],
+)
+def test_what_is_no_postgresql(rest: str, said: str) -> None:
+    """Refused with the form it must have, and without a piece of the password."""
+    with pytest.raises(ConfigError) as caught:
+        read_config({"SECRET_KEY": KEY, "DATABASE_URL": f"postgresql://{rest}"})
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"DATABASE_URL {said}; it accepts: sqlite:////absolute")
+    assert "postgresql://user:password@host:port/name" in problem
+    assert "s3c" not in problem and "ret@" not in problem
+
+
+@pytest.mark.parametrize(
+    ("pointer", "mend"),
+    [
+        (4, "32-bit). Use a 64-bit system and its image, or"),
+        (8, "64-bit). Install requirements.txt, or"),
+    ],
+)
+def test_postgresql_without_its_driver(
+    monkeypatch: pytest.MonkeyPatch, pointer: int, mend: str
+) -> None:
+    """Where the image has no driver (32-bit ARM) the settings say so, among all other mistakes."""
+    # what an import of a package that is not installed finds
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.setattr("struct.calcsize", lambda _: pointer)
+    with pytest.raises(ConfigError) as caught:
+        read_config({"DATABASE_URL": f"postgresql://ada:{SECRET}@db/food", "LOG_LEVEL": "loud"})
+    key, driver, level = caught.value.problems
+    assert key.startswith("SECRET_KEY") and level.startswith("LOG_LEVEL")
+    assert driver.startswith("DATABASE_URL asks for PostgreSQL, and there is no PostgreSQL driver")
+    assert f"({sysconfig.get_platform()}, " in driver
+    assert driver.endswith(f"{mend} use SQLite: sqlite:////app/data/myfoodbudget.db")
+    assert "ss%2Fw" not in driver and "p@ss" not in driver
+    assert read_config({"SECRET_KEY": KEY}).database == Path("/app/data/myfoodbudget.db")
 
 
 @pytest.mark.parametrize(

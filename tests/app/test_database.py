@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,9 +24,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app_factory import create_app
 from foodbudget import db, schema
-from foodbudget.db import Database
 from foodbudget.errors import BusyError, DatabaseError, StandbyError
 from foodbudget.models import Base, Purchase, User
+from foodbudget.sqlite import SQLite
 from foodbudget.standby import Standby
 
 MakeApp = Callable[..., Flask]
@@ -66,6 +68,24 @@ def test_pragmas(app: Flask) -> None:
     }
 
 
+def test_sqlite_needs_no_driver_of_another(tmp_path: Path) -> None:
+    """An image without PostgreSQL's driver makes its schema and is ready all the same."""
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from app_factory import create_app\n"
+        "print(create_app().test_client().get('/health/ready').status_code)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=schema.MIGRATIONS.parent,
+        env=settings(tmp_path / "food.db"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (run.stdout, run.stderr) == ("200\n", "")
+
+
 def start(path: Path, go: threading.Event) -> None:
     go.wait(10)
     create_app(settings(path))
@@ -87,7 +107,7 @@ def test_processes_at_once_make_one_schema(tmp_path: Path) -> None:
 
 def test_the_late_one_finds_it_made(tmp_path: Path) -> None:
     """Who saw it empty but got the lock second looks again and leaves it alone."""
-    late = Database(tmp_path / "food.db", Standby(None))
+    late = SQLite(tmp_path / "food.db", Standby(None))
 
     overtaken: list[bool] = []
 
@@ -107,7 +127,7 @@ def test_the_late_one_finds_it_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "found", "said"),
     [
-        ("CREATE TABLE other (x)", "unknown", "no schema version: is DATABASE_URL the right file"),
+        ("CREATE TABLE other (x)", "unknown", "no schema version: is DATABASE_URL the right one"),
         ("CREATE TABLE alembic_version (version_num)", "unknown", "no schema version"),
         (
             "CREATE TABLE alembic_version AS SELECT '0000' AS version_num",
@@ -175,7 +195,7 @@ def test_unusable_file(tmp_path: Path) -> None:
     for path in (tmp_path / "junk.db", tmp_path / "junk.db" / "below.db"):
         with pytest.raises(DatabaseError, match="can not be used .* chown -R 10001:10001"):
             create_app(settings(path))
-    database = Database(tmp_path / "junk.db", Standby(None))
+    database = SQLite(tmp_path / "junk.db", Standby(None))
     with pytest.raises(DatabaseError, match="file is not a database"):
         schema.migrate(database)
 
@@ -298,12 +318,12 @@ def test_wal_is_waited_for(tmp_path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("CREATE TABLE x (y)")
     other.execute("BEGIN IMMEDIATE")
-    impatient = Database(path, Standby(None), busy_timeout=0.05)
+    impatient = SQLite(path, Standby(None), busy_timeout=0.05)
     with pytest.raises(DBAPIError, match="locked"):
         impatient.engine.connect()
     timer = threading.Timer(0.2, lambda: other.execute("ROLLBACK"))
     timer.start()
-    with Database(path, Standby(None), busy_timeout=10).engine.connect() as connection:
+    with SQLite(path, Standby(None), busy_timeout=10).engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     timer.join()
     other.close()
@@ -318,9 +338,9 @@ def test_sixteen_threads_on_two_pools_never_meet_a_lock(app: Flask, tmp_path: Pa
         session.flush()
         user_id = user.id
     failures: list[BaseException] = []
-    second = Database(tmp_path / "food.db", Standby(None))
+    second = SQLite(tmp_path / "food.db", Standby(None))
 
-    def work(which: Database) -> None:
+    def work(which: SQLite) -> None:
         try:
             for _ in range(10):
                 with which.write() as session:

@@ -1,0 +1,36 @@
+"""Somebody who uses MyFoodBudget."""
+
+from __future__ import annotations
+
+import re
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+PASSWORD = "correct horse battery"
+
+
+class Browser:
+    """A client that fills in forms as a browser does, CSRF token included."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+
+    def get(self, path: str) -> TestResponse:
+        return self.client.get(path)
+
+    def post(self, path: str, page: str | None = None, **fields: str) -> TestResponse:
+        """Send the fields to `path` with the token that `page` (by default `path`) holds."""
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(page or path).text)
+        assert found, f"{page or path} holds no form"
+        return self.client.post(path, data={"csrf_token": found[1], **fields})
+
+    def sign_up(self, name: str = "ada") -> Browser:
+        answer = self.post("/signup", name=name, password=PASSWORD)
+        assert answer.status_code == 302, answer.text
+        return self
+
+    def buy(self, **fields: str) -> TestResponse:
+        known = {"food": "Bread", "category": "bread", "quantity": "1", "unit": "pcs"}
+        known |= {"price": "4.20", "day": "2026-11-20", "shop": "Corner shop"}
+        return self.post("/purchases/new", **(known | fields))
