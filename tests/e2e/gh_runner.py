@@ -56,12 +56,12 @@ class Job:
 class Around:
     """What GitHub would bring: contexts of the event, and stand-ins for its actions.
 
-    ``checkout`` makes a workspace of the commit; ``environments`` holds the variables and secrets
-    of each environment; ``replaced`` maps a ``run:`` line to what is run in its place.
+    ``workspace`` is the folder that every job works in; ``environments`` holds the variables and
+    secrets of each environment; ``replaced`` maps a ``run:`` line to what is run in its place.
     """
 
     github: Mapping[str, Any]
-    checkout: Callable[[Path], None]
+    workspace: Path
     actions: Mapping[str, Callable[["Work", Mapping[str, str]], Mapping[str, str]]]
     inputs: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +69,8 @@ class Around:
     environments: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
+    #: text that stands for other text in whatever a step is given or gives: a registry's address
+    renamed: Mapping[str, str] = field(default_factory=dict)
     matrix: Callable[[str, list[dict[str, Any]]], list[dict[str, Any]]] = lambda job, rows: rows
     skip: frozenset[str] = frozenset()
 
@@ -233,8 +235,7 @@ def _run_steps(
 ) -> Job:
     with tempfile.TemporaryDirectory(prefix="homeport-gh-") as folder:
         temp = Path(folder)
-        workspace = temp / "work"
-        workspace.mkdir()
+        workspace = around.workspace
         environment = fill(job.get("environment") or {}, {**contexts, "steps": {}}, {})
         label = environment if isinstance(environment, str) else environment.get("name", "")
         own = around.environments.get(text(label), {})
@@ -302,7 +303,8 @@ def _step(
         line = work.around.replaced.get(str(step["run"]).strip(), str(step["run"]))
         folder = Path(text(fill(step.get("working-directory", "."), inner, {})))
         return _bash(line, name, work, inner, work.workspace / folder, result)
-    given = {k: text(v) for k, v in fill(step.get("with") or {}, inner, {}).items()}
+    filled = fill(step.get("with") or {}, inner, {})
+    given = renamed({key: text(value) for key, value in filled.items()}, work.around)
     uses = str(step["uses"])
     if uses.startswith("./"):
         return _composite(work.workspace / uses, name, given, environ, work, inner, result)
@@ -361,7 +363,7 @@ def _bash(
         "LANG": "C.UTF-8",
         **work.around.environ,
         **_variables(github, work),
-        **contexts["env"],
+        **renamed(contexts["env"], work.around),
         **{f"GITHUB_{one.upper()}": str(path) for one, path in files.items()},
     }
     done = subprocess.run(
@@ -379,7 +381,7 @@ def _bash(
     work.paths.extend(files["path"].read_text().split())
     result.summary += files["step_summary"].read_text()
     outcome = "success" if done.returncode == 0 else "failure"
-    return Step(work.job, name, outcome, log, read_pairs(files["output"]))
+    return Step(work.job, name, outcome, log, renamed(read_pairs(files["output"]), work.around))
 
 
 def _variables(github: Mapping[str, Any], work: Work) -> dict[str, str]:
@@ -394,6 +396,14 @@ def _variables(github: Mapping[str, Any], work: Work) -> dict[str, str]:
         "RUNNER_TEMP": str(work.temp),
         **{f"GITHUB_{one.upper()}": text(github.get(one)) for one in names.split()},
     }
+
+
+def renamed(values: Mapping[str, str], around: Around) -> dict[str, str]:
+    """Values with every name replaced by what stands for it here."""
+    made = dict(values)
+    for old, new in around.renamed.items():
+        made = {key: value.replace(old, new) for key, value in made.items()}
+    return made
 
 
 def read_pairs(path: Path) -> dict[str, str]:

@@ -1,0 +1,182 @@
+"""A repository on this machine that stands for the one on GitHub, and the events it sends."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.images import TOP
+from gh_runner import Around, Job, Work, run_workflow
+
+NAME = "someone/MyFoodBudget"
+#: what stays in the workspace between jobs; on GitHub each job would make its own
+KEPT = (".venv", ".venv-engine", ".venv-agent")
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git in a folder; its stdout."""
+    identity = ["-c", "user.name=someone", "-c", "user.email=someone@users.noreply.github.com"]
+    argv = ["git", "-C", str(folder), *identity, *words]
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+@dataclass
+class Repository:
+    """``origin`` has the branch main; ``workspace`` is where jobs work."""
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    environments: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
+    replaced: dict[str, str] = field(default_factory=dict)
+    private: bool = False
+    artifacts: dict[str, Path] = field(default_factory=dict)
+    called: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    runs: Any = field(default_factory=lambda: itertools.count(1001))
+
+    @property
+    def origin(self) -> Path:
+        return self.folder / "origin"
+
+    @property
+    def workspace(self) -> Path:
+        return self.folder / "workspace"
+
+    def create(self) -> str:
+        """Make it of this checkout's files, committed or not; the first commit."""
+        self.origin.mkdir(parents=True)
+        listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        for name in filter(None, git(TOP, *listed).split("\0")):
+            if (TOP / name).is_file():
+                (self.origin / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(TOP / name, self.origin / name)
+        git(self.origin, "init", "-q", "-b", "main")
+        return self.commit("Begin")
+
+    def commit(self, message: str) -> str:
+        """Commit what is in origin's tree; the commit's name."""
+        git(self.origin, "add", "-A")
+        git(self.origin, "commit", "-q", "--allow-empty", "-m", message)
+        return git(self.origin, "rev-parse", "HEAD").strip()
+
+    def checkout(self, commit: str) -> None:
+        """Leave nothing in the workspace but the commit, and virtual environments."""
+        if not self.workspace.exists():
+            git(self.folder, "clone", "-q", str(self.origin), str(self.workspace))
+        git(self.workspace, "fetch", "-q", "origin")
+        git(self.workspace, "checkout", "-q", "--force", "--detach", commit)
+        keep = [word for name in KEPT for word in ("-e", name)]
+        git(self.workspace, "clean", "-ffdxq", *keep)
+
+    def event(
+        self,
+        workflow: str,
+        name: str,
+        commit: str,
+        inputs: Mapping[str, Any] | None = None,
+        run: int | None = None,
+        skip: frozenset[str] = frozenset(),
+    ) -> dict[str, Job]:
+        """Send an event that starts a workflow; its jobs as they ended."""
+        self.checkout(commit)
+        github = {
+            "actor": "someone",
+            "api_url": "https://api.github.com",
+            "base_ref": "",
+            "event": {"repository": {"private": self.private}, "inputs": dict(inputs or {})},
+            "event_name": name,
+            "ref": "refs/heads/main",
+            "ref_name": "main",
+            "ref_type": "branch",
+            "repository": NAME,
+            "repository_owner": NAME.split("/")[0],
+            "run_attempt": 1,
+            "run_id": run or next(self.runs),
+            "run_number": 1,
+            "server_url": "https://github.com",
+            "sha": commit,
+            "token": "a-token-of-this-run",
+            "workflow": workflow,
+        }
+        around = Around(
+            github=github,
+            workspace=self.workspace,
+            actions=self.actions(commit),
+            variables=self.variables,
+            environments=self.environments,
+            renamed=self.renamed,
+            replaced=self.replaced,
+            # the lab may install what it needs, and finds its state where it always is
+            environ={"HOME": os.environ["HOME"], **_passed_on()},
+            matrix=lambda job, rows: rows[:1],
+            skip=skip,
+        )
+        path = self.workspace / ".github" / "workflows" / workflow
+        return run_workflow(path, around, inputs or {})
+
+    def actions(self, commit: str) -> dict[str, Any]:
+        """Stand-ins for GitHub's actions; each call is noted."""
+
+        def noted(name: str, does: Any = lambda given: {}) -> Any:
+            def act(work: Work, given: Mapping[str, str]) -> Mapping[str, str]:
+                self.called.append((name, dict(given)))
+                return dict(does(given) or {})
+
+            return act
+
+        nothing = (
+            "actions/setup-python",
+            "docker/setup-qemu-action",
+            "docker/setup-buildx-action",
+            "docker/login-action",
+            "actions/attest",
+            "sigstore/cosign-installer",
+            "tailscale/github-action",
+        )
+        return {
+            **{name: noted(name) for name in nothing},
+            "actions/checkout": noted(
+                "actions/checkout", lambda given: self.checkout(given.get("ref") or commit)
+            ),
+            "actions/upload-artifact": noted("actions/upload-artifact", self._upload),
+            "actions/download-artifact": noted("actions/download-artifact", self._download),
+        }
+
+    def _upload(self, given: Mapping[str, str]) -> None:
+        source = self.workspace / given["path"]
+        if not source.exists():
+            assert given.get("if-no-files-found") == "ignore", f"there is no {given['path']}"
+            return
+        target = self.folder / "artifacts" / given["name"]
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+        self.artifacts[given["name"]] = target
+
+    def _download(self, given: Mapping[str, str]) -> None:
+        shutil.copytree(
+            self.artifacts[given["name"]], self.workspace / given["path"], dirs_exist_ok=True
+        )
+
+
+def _passed_on() -> dict[str, str]:
+    """Variables of this machine that decide where packages come from and what is trusted."""
+    prefixes = (
+        "PIP_",
+        "SSL_",
+        "REQUESTS_",
+        "CURL_",
+        "UV_",
+        "XDG_",
+        "GO",
+        "HTTP",
+        "http",
+        "DOCKER_",
+    )
+    names = [*prefixes, "no_proxy", "NO_PROXY", "HOMEPORT_YES"]
+    return {key: value for key, value in os.environ.items() if key.startswith(tuple(names))}
