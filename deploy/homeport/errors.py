@@ -11,7 +11,8 @@ HomeportError
 │   └── NotSetUp        reached, but `homeport setup` has not been run            24
 ├── Refused             a check before the first change said no                   30
 │   ├── Busy            another run holds the app                                 31
-│   └── NoSuchRelease   nothing by that name, or nothing to go back to            32
+│   ├── NoSuchRelease   nothing by that name, or nothing to go back to            32
+│   └── Frozen          deploys wait until somebody lifts the freeze              33
 ├── RegistryError       the registry or its answer                                40
 │   └── ImageMissing    it has no such image, or none for this machine            41
 ├── ReleaseFailed       the new release was not good; the old one serves          50
@@ -134,6 +135,11 @@ class Busy(Refused):
 class NoSuchRelease(Refused):
     code = 32
     meaning = "no such release, or nothing to go back to"
+
+
+class Frozen(Refused):
+    code = 33
+    meaning = "the app is frozen: no deploy until somebody lifts it"
 
 
 class RegistryError(HomeportError):
