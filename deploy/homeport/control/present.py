@@ -26,6 +26,10 @@ class View(Protocol):
 def for_terminal(out: TextIO | None = None, verbose: bool = False) -> View:
     """A live view where ``out`` (stderr) is a terminal a person looks at, else plain lines."""
     out = out or sys.stderr
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from homeport.control.github import Grouped
+
+        return Grouped(out, verbose)
     plain = not out.isatty() or "CI" in os.environ or os.environ.get("TERM") == "dumb"
     if plain:
         return Plain(out, verbose)
