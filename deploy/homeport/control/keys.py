@@ -16,7 +16,8 @@ from homeport.errors import HomeportError, LoginRefused
 VARIABLE = "HOMEPORT_SSH_KEY"
 BEGIN = "-----BEGIN"
 #: a path that is longer is none, and what looks like a key's inside is not repeated in a message
-_PATH = re.compile(r"[~/.]?[^\s]{1,200}")
+LONGEST = 200
+_PATH = re.compile(rf"\S{{1,{LONGEST}}}")
 _INSIDE = re.compile(r"[A-Za-z0-9+/=]{40,}")
 _MAKE = "make one for deploys alone: ssh-keygen -t ed25519 -N '' -f deploy_key"
 
@@ -36,7 +37,8 @@ def file() -> Path | None:
     if not value or is_text(value):
         return None
     path = Path(value.strip()).expanduser()
-    if path.is_file():
+    # a name that is too long for a file is an error of the system's
+    if len(value) <= LONGEST and path.is_file():
         return path
     if not _PATH.fullmatch(value) or _INSIDE.search(value):
         raise _no_key(value)
@@ -62,7 +64,7 @@ def load(value: str) -> tuple[str, str]:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     lines = (line.strip() for line in value.strip().splitlines())
-    text = "".join(f"{line}\n" for line in lines if line)
+    text = "".join(f"{line}\n" for line in lines)
     of_ssh = text.startswith(f"{BEGIN} OPENSSH")
     try:
         read = serialization.load_ssh_private_key if of_ssh else serialization.load_pem_private_key
