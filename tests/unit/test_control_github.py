@@ -286,10 +286,11 @@ def test_no_text_breaks_the_summary(text: str) -> None:
     """Whatever people wrote, the summary has the same lines and the same cells."""
     asked = {"app": "a", "who": text, "why": text, "url": text}
     frozen = {"who": text, "why": text, "url": text, "at": 1.0}
-    told = {**GOOD, "sentence": text, "figures": {**GOOD["figures"], "frozen": frozen}}  # type: ignore[dict-item]
+    figures: Any = GOOD["figures"]
+    told = {**GOOD, "sentence": text, "figures": {**figures, "frozen": frozen}}
     calm = {"app": "a", "who": "x", "why": "x", "url": "x"}
     tame = {**told, "sentence": "x"}
-    tame["figures"] = {**told["figures"], "frozen": {"who": "x", "why": "x", "url": "x", "at": 1.0}}  # type: ignore[dict-item]
+    tame["figures"] = {**figures, "frozen": {"who": "x", "why": "x", "url": "x", "at": 1.0}}
 
     def form(verdict: dict[str, Any], said: dict[str, str]) -> list[int]:
         made = summary.of_verdict("deploy", verdict, [], said, 100.0)
@@ -330,7 +331,7 @@ def test_the_host_of_the_environment(a_job: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_keys_in_the_words_of_github(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Missing, wrong and changed host keys: the variable, the file on the host, never the network."""
+    """Host keys missing, wrong, changed: the variable, the host's own file, never the network."""
     key = HostKey("ssh-ed25519", "AAAA")
     for error in (
         refusals.unknown("pi", key),
