@@ -258,6 +258,7 @@ def test_a_failure(a_job: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = (a_job / "summary").read_text()
     block = "````text\n503\nlast lines of web:\n```\n### not a heading\nKeyError\n<b>\n````"
     assert block in told and "To mend it: homeport logs" in told and "### ❌ a: Failed" in told
+    assert "| start ❌ | 2.0 |" in told
     assert "| deploy of | `r0002-2222222` |" in told and "| serves | `r0001-1111111` |" in told
     assert outputs(a_job)["digest"] == "sha256:11" and outputs(a_job)["previous-digest"] == ""
     err = capsys.readouterr().err

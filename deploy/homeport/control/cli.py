@@ -206,7 +206,8 @@ def _failed(error: HomeportError, words: Sequence[str]) -> int:
     if "--json" in words:
         print_json({"outcome": "failed", "sentence": str(error), **to_wire(error)})
     job.show_failure(error)
-    job.failed(error, next((word for word in words if word in job.SHIPS), ""))
+    names = [name for name, _, _ in VERBS]
+    job.failed(error, next((word for word in words if word in names), ""))
     return error.code
 
 

@@ -21,6 +21,7 @@ WORDS = {
     "rolled-back": "Rolled back",
     "taken-back": "Taken back",
     "frozen": "Frozen, not deployed",
+    "unfrozen": "Deploys are possible again",
     "refused": "Refused",
     "failed": "Failed",
 }
@@ -54,7 +55,7 @@ def of_verdict(
     figures = dict(verdict.get("figures") or {})
     outcome, error = str(verdict.get("outcome")), from_wire(verdict)
     mark = "✅" if not verdict.get("code") else "⏸️" if outcome == "frozen" else "❌"
-    head = WORDS.get(outcome, outcome)
+    head = "Frozen" if verb == "freeze" else WORDS.get(outcome, outcome)
     sentence = plain(str(verdict.get("sentence") or error.meaning))
     parts = [f"### {mark} {plain(asked.get('app', ''))}: {head}", f"{sentence}."]
     frozen = figures.get("frozen")
@@ -62,7 +63,9 @@ def of_verdict(
         parts.append(_frozen(frozen, now))
     parts.append(_facts(verb, verdict, figures, asked))
     parts += _problems(error)
-    parts.append(_timeline(figures.get("steps") or steps, figures))
+    # seen in full, they tell of the failed one too; of a run that was over before, the host tells
+    told = list(figures.get("steps") or ())
+    parts.append(_timeline(steps if len(steps) >= len(told) else told, figures))
     if outcome != "frozen":
         parts.append(_way_back(figures))
     return "\n\n".join(part for part in parts if part)
@@ -152,7 +155,7 @@ def _why(problem: Problem) -> list[str]:
 
 def _timeline(steps: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> str:
     rows = [
-        f"| {plain(str(one.get('id')))} | {float(one['seconds']):.1f} |"
+        f"| {plain(str(one.get('id')))}{_failed(one)} | {float(one['seconds']):.1f} |"
         for one in steps
         if isinstance(one.get("seconds"), (int, float))
     ]
@@ -161,6 +164,10 @@ def _timeline(steps: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) ->
     if isinstance(figures.get("total_s"), (int, float)):
         rows.append(f"| **in all** | **{figures['total_s']:.1f}** |")
     return "\n".join(["| step | seconds |", "|---|---:|", *rows])
+
+
+def _failed(step: Mapping[str, Any]) -> str:
+    return " ❌" if step.get("state") == "failed" else ""
 
 
 def _way_back(figures: Mapping[str, Any]) -> str:

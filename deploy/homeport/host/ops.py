@@ -78,7 +78,8 @@ def login_for(ref: str, auth: str) -> str:
         server = str(json.loads(base64.urlsafe_b64decode(auth)).get("serveraddress", ""))
     except (ValueError, AttributeError):
         return ""
-    return auth if server == (first if named else HUB_LOGIN) else ""
+    mine = first if named and first != "docker.io" else HUB_LOGIN
+    return auth if server == mine else ""
 
 
 def shared_up(ctx: Context, args: Args) -> str:
