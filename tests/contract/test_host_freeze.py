@@ -83,7 +83,8 @@ def test_no_deploy_goes_through_while_frozen(make_app: MakeApp) -> None:
     assert planned["frozen"] == told and "frozen" in planned["problems"][0]["what"]
     assert app.run("rollback", release=second).outcome == "rolled-back"
     assert app.run("deploy", shared=True).outcome == "nothing-to-do"
-    assert app.run("unfreeze").outcome == "unfrozen"
+    lifted = app.run("unfreeze")
+    assert lifted.outcome == "unfrozen" and lifted.figures["frozen"] is None
     assert app.run("unfreeze").outcome == "nothing-to-do"
     third = app.deploy("v3")
     assert third.release.startswith("r0003-"), "a deploy that met the freeze used up a number"
@@ -94,7 +95,8 @@ def test_a_deploy_can_lift_it(make_app: MakeApp) -> None:
     """deploy --unfreeze lifts it with its own commit; one that fails leaves it as it was."""
     app = make_app("lift", rules=DeployRules(handover="overlap", start=3.0, drain=2.0))
     app.deploy("v1")
-    assert app.run("freeze", cause=Cause("ann", "holidays")).outcome == "frozen"
+    frozen = app.run("freeze", cause=Cause("ann", "holidays"))
+    assert frozen.outcome == "frozen" and frozen.figures["frozen"]["who"] == "ann"
     failed = app.run("deploy", "v2", "exit", unfreeze=True)
     assert failed.outcome == "failed" and failed.figures["frozen"]["why"] == "holidays"
     assert app.run("deploy", "v2").code == Frozen.code

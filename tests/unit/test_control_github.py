@@ -88,31 +88,43 @@ EVENTS: list[dict[str, Any]] = [
     {"e": "step", "id": "pull", "state": "done", "seconds": 1.25, "note": "55 MB"},
     {"e": "step", "id": "start", "state": "begin"},
     {"e": "log", "service": "web", "line": "up"},
+    {"e": "step", "id": "start", "state": "failed", "seconds": 2},
 ]
 LOG = """\
 deploy of a: r1
 ::group::preflight: check before changing
-::endgroup::
 ✓ preflight  0.5 s
+::endgroup::
 release r0002-1a2b3c4, overlap, 1 steps
 ::group::pull: 100%25 of it%0Ais missing
   app: 0 of 100 MB
-::endgroup::
 ✓ pull  1.2 s  55 MB
+::endgroup::
 ::group::start
   web | up
 ::endgroup::
+✗ start  2.0 s
 """
 
 
 def test_the_log() -> None:
-    """A group a step, its end beside it; a run that is broken off leaves no group open."""
+    """A group a step; what failed stands outside of it, where it is seen unopened."""
     out = io.StringIO()
     view = present.for_terminal(out)
     for event in EVENTS:
         view.show(event)
     view.close()
     assert out.getvalue() == LOG
+
+
+def test_a_run_that_is_broken_off_leaves_no_group_open() -> None:
+    """What the job says next is not folded under the last step."""
+    out = io.StringIO()
+    view = present.for_terminal(out)
+    for event in EVENTS[:-1]:
+        view.show(event)
+    view.close()
+    assert obeyed(out.getvalue()) == ["group", "endgroup"] * 3
 
 
 def test_what_others_wrote_is_no_command() -> None:
@@ -200,7 +212,7 @@ ASKED = {"app": "a", "who": "octo", "why": "1a2b Fix `it` | <b>now</b>", "url": 
 GOOD_SUMMARY = """\
 ### ✅ a: Deployed
 
-r0002\\-2222222 is live after 3.1 s.
+r0002-2222222 is live after 3.1 s.
 
 | | |
 |---|---|
@@ -269,13 +281,15 @@ def test_a_push_while_frozen_is_expected(a_job: Path, capsys: pytest.CaptureFixt
     """The step ends well with a warning; outcome and summary say who froze it and why."""
     frozen = {"who": "ann", "why": "r9 was bad", "url": "https://git.example/1", "at": 1.0}
     told = {**GOOD, "outcome": "refused", "code": Frozen.code, "release": ""}
-    told |= {"problems": [{"what": "deploys are frozen", "mend": "homeport unfreeze"}]}
+    first = {"what": "deploys are frozen", "why": "r9 was bad", "mend": "homeport unfreeze"}
+    told |= {"problems": [first, {"what": "Another reason"}]}
     told |= {"figures": {"serves": LIVE, "before": LIVE, "previous": BEFORE, "frozen": frozen}}
     assert job.tell("deploy", told, [], ASKED) == 0
-    assert obeyed(capsys.readouterr().err) == ["warning"]
+    assert obeyed(capsys.readouterr().err) == ["warning", "warning"]
     assert outputs(a_job)["outcome"] == "frozen" and outputs(a_job)["release"] == LIVE["id"]
     text = (a_job / "summary").read_text()
-    assert "### ⏸️ a: Frozen, not deployed" in text and "by ann: r9 was bad" in text
+    assert "### ⏸️ a: Frozen, not deployed" in text and text.count("r9 was bad") == 1
+    assert "**Deploys are frozen** by ann, " in text and "Another reason" in text
     assert "[the run that froze it](https://git.example/1)" in text
     assert job.tell("rollback", told, [], ASKED) == Frozen.code
 

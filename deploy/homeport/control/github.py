@@ -114,9 +114,12 @@ class Grouped(present.Plain):
         self._open = False
 
     def show(self, event: Event) -> None:
-        if event["e"] == "step":
+        # what went wrong is not folded away
+        if event["e"] == "step" and event.get("state") != "done":
             self._end()
         super().show(event)
+        if event["e"] == "step" and event.get("state") == "done":
+            self._end()
         if event["e"] == "step" and event.get("state") == "begin":
             name = str(event.get("id"))
             cause = self._causes.get(name) or str(event.get("cause") or "")

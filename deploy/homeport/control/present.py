@@ -73,7 +73,7 @@ class Plain:
             self._causes[step_id(step)] = cause(step)
         mode = f", {event['mode']}" if event.get("mode") else ""
         if event.get("release"):
-            self._say(f"release {event['release']}{mode}, {len(self._causes)} steps")
+            self._say(f"release {event['release']}{mode}, {len(event.get('steps', ()))} steps")
         for skip in event.get("skips", ()) if self._verbose else ():
             self._say(f"  - {step_id(skip)} left out: {reason(skip)}")
         for notice in event.get("notices", ()):

@@ -10,7 +10,7 @@ from homeport.control.report import ago, size
 from homeport.core import words
 from homeport.errors import HomeportError, Problem, from_wire
 
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+!|~$@:-])")
+_MARKS = re.compile(r"([\\`*_{}\[\]()#!|~$@:]|^[-+=])")
 #: the escape sequences of a terminal, and whatever else is no text
 _STEERING = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: no more of what a container said stands in a summary, in characters
@@ -57,6 +57,10 @@ def of_verdict(
     mark = "✅" if not verdict.get("code") else "⏸️" if outcome == "frozen" else "❌"
     head = "Frozen" if verb == "freeze" else WORDS.get(outcome, outcome)
     sentence = plain(str(verdict.get("sentence") or error.meaning))
+    if outcome == "frozen" and verdict.get("code"):
+        # the freeze itself is told of once, below
+        sentence = "A freeze stands, so nothing was changed"
+        error = from_wire({**verdict, "problems": list(verdict.get("problems") or ())[1:]})
     parts = [f"### {mark} {plain(asked.get('app', ''))}: {head}", f"{sentence}."]
     frozen = figures.get("frozen")
     if frozen:
@@ -83,7 +87,7 @@ def _frozen(frozen: Mapping[str, Any], now: float) -> str:
     why = plain(str(frozen.get("why") or "no reason given"))
     page = _link("the run that froze it", str(frozen.get("url") or ""))
     return (
-        f"> **Deploys are frozen** since {since}, by {plain(str(frozen.get('who') or '?'))}: {why}"
+        f"> **Deploys are frozen** by {plain(str(frozen.get('who') or '?'))}, {since}: {why}"
         + (f" ({page})" if page else "")
         + ".\n> `homeport unfreeze` lifts that; `homeport deploy --unfreeze` does and deploys."
     )

@@ -100,9 +100,10 @@ def end(ctx: Context, verdict: Verdict) -> Verdict:
     """Journal the end of a run that was begun; the verdict."""
     known = ctx.store.history().run(ctx.run)
     if known is not None and known.end is None:
-        told = serving(ctx.store, ctx.paths.app, ctx.run)
-        verdict = replace(verdict, figures={**verdict.figures, **told})
         ctx.journal("end", **record(verdict))
+        # looked up after it: a run that commits nothing changes the freeze by its end
+        told = serving(ctx.store, ctx.paths.app, ctx.run)
+        return replace(verdict, figures={**verdict.figures, **told})
     return verdict
 
 
