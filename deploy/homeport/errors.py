@@ -197,8 +197,11 @@ class Internal(HomeportError):
 
 
 def every(kind: type[HomeportError] = HomeportError) -> Iterable[type[HomeportError]]:
-    """The tree below ``kind``, itself first, ordered by exit code."""
-    found = {kind}
+    """The tree below ``kind``, itself first, ordered by exit code.
+
+    A class without a code of its own is its parent's in a module's private words.
+    """
+    found = {kind} if "code" in vars(kind) else set()
     for child in kind.__subclasses__():
         found.update(every(child))
     return sorted(found, key=lambda one: one.code)
