@@ -121,7 +121,9 @@ def ensure_emulation(talk: Talk) -> None:
         lacks = _lacking()
         if lacks:
             why = f"still not registered with the flag F: {', '.join(lacks)}"
-            raise LabError("Emulation does not come up.", why, f"ls {BINFMT}; update-binfmts --display")
+            raise LabError(
+                "Emulation does not come up.", why, f"ls {BINFMT}; update-binfmts --display"
+            )
 
 
 def _recipe() -> str:
