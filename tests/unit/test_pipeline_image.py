@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab.foreign import lacking
-from pipeline import builder, image, layout, markers, names, probe, publish
+from pipeline import builder, image, image_bench, layout, markers, names, probe, publish
 from pipeline.errors import PipelineError
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -368,3 +368,38 @@ def test_attestations(kind: str, sbom: bool) -> None:
     assert ("type=sbom" in said) is sbom and "type=provenance,mode=max" in said
     assert f"BASE_DIGEST={A}" in said and "REVISION=r" in said
     assert "--attest" not in image.arguments(one, {}, attest=False)
+
+
+def index(*digests: str) -> layout.Index:
+    """A build's index with these manifests, each of a base layer and 16 MB above it."""
+    own = layout.Layer("sha256:own", 16_000_000)
+    return layout.Index(
+        A,
+        {
+            name: layout.Manifest(digest, (*layers(5), own))
+            for name, digest in zip(builder.PLATFORMS, digests, strict=True)
+        },
+    )
+
+
+BASES = {name: layers(5) for name in builder.PLATFORMS}
+
+
+def test_figures() -> None:
+    """The slowest of our builds is compared, and manifests are counted per platform."""
+    made = image_bench.figures([10.0, 8.0], 120.0, [index("a", "b", "c")] * 2, BASES, 3)
+    assert (made["speedup"], made["added_mb"]["arm_v7"]) == (12.0, 16.0)
+    assert made["distinct_digests"] == {"amd64": 1, "arm64": 1, "arm_v7": 1}
+    assert image_bench.broken(made) == []
+
+
+def test_broken_promises() -> None:
+    """Each promise that a run does not keep is named."""
+    builds = [index("a", "b", "c"), index("a", "x", "c")]
+    made = image_bench.figures([20.0, 8.0], 120.0, builds, BASES, 2)
+    assert image_bench.broken({**made, "added_mb": {"amd64": 30.01}}) == [
+        "speedup is 6.0, and 10 is promised",
+        "amd64 adds 30.01 MB to its base",
+        "only 2 platforms answer",
+        "2 builds of arm64 gave 2 manifests",
+    ]
