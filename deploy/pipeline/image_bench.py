@@ -3,9 +3,11 @@
     python -m pipeline.image_bench      → build/evidence/image.json
 
 Both without a cache, by the same builder, from the same base and lock file, to an archive. The
-usual way is `usual.dockerfile`: every platform installs and compiles for itself. QEMU plays a
-processor there that it is quick at, so that the comparison measures the two ways and not one
-slow spot of an emulator.
+usual way is `usual.dockerfile`: every platform installs and compiles for itself. It is built twice.
+`speedup` compares with QEMU as it is installed. What an old one plays by default on arm64 computes
+pointer authentication very slowly, and that alone can be most of the difference: so
+`speedup_tuned_qemu` compares with a QEMU told to play a processor that it is quick at. Who quotes
+the one quotes the other.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import builder, github, image, layout, probe
+from pipeline import builder, github, image, layout, probe, skopeo
 from pipeline.builder import PLATFORMS, Builder
 from pipeline.errors import PipelineError, told
 
@@ -38,6 +40,7 @@ def timed(made_by: Builder, arguments: Sequence[str], archive: Path) -> float:
 def figures(
     ours: Sequence[float],
     usual: float,
+    tuned: float,
     builds: Sequence[layout.Index],
     base: Mapping[str, tuple[layout.Layer, ...]],
     answering: int,
@@ -46,7 +49,8 @@ def figures(
 
     Args:
         ours: seconds of each of our builds; the slowest is compared.
-        usual: seconds of the usual build.
+        usual: seconds of the usual build, with QEMU as it is installed.
+        tuned: seconds of the same with a processor that QEMU is quick at.
         builds: what our builds made, all of one commit.
         base: platform → the base's layers.
         answering: how many platforms answered.
@@ -54,8 +58,10 @@ def figures(
     first = builds[0].platforms
     return {
         "speedup": round(usual / max(ours), 2),
+        "speedup_tuned_qemu": round(tuned / max(ours), 2),
         "ours_s": [round(one, 2) for one in ours],
         "usual_s": round(usual, 2),
+        "usual_tuned_qemu_s": round(tuned, 2),
         "added_mb": {
             SHORT[name]: round(layout.above(first[name].layers, base[name]) / 1e6, 2)
             for name in PLATFORMS
@@ -88,17 +94,18 @@ def measure() -> dict[str, Any]:
     from lab.foreign import ensure_emulation
 
     talk = github.say
-    image.skopeo.ensure(talk)
+    skopeo.ensure(talk)
     made_by = builder.ready(talk)
     ensure_emulation(talk)
     ours = image.arguments(made_by, image.told_of_commit(), attest=False)
     usual = ["-f", str(USUAL), "--provenance=false"]
-    usual += ["--build-arg", f"ARM64_CPU={probe.ARM64_CPU}"]
+    tune = ["--build-arg", f"ARM64_CPU={probe.ARM64_CPU}"]
     with tempfile.TemporaryDirectory(prefix="homeport-bench-") as folder:
         one, two, other = (Path(folder) / f"{name}.tar" for name in ("one", "two", "usual"))
         # uncounted: it fetches the base for all that follow
         builder.build(made_by, ours, one)
         times, builds = [timed(made_by, ours, one)], [layout.read(one)]
+        tuned = timed(made_by, [*usual, *tune], other)
         took = timed(made_by, usual, other)
         other.unlink()
         times.append(timed(made_by, ours, two))
@@ -106,8 +113,8 @@ def measure() -> dict[str, Any]:
         two.unlink()
         found = builds[0].platforms
         answered = {name: probe.run(one, name, found[name], talk) for name in PLATFORMS}
-    made = figures(times, took, builds, made_by.base_layers, len(answered))
-    about = {"builder": made_by.kind, "base": made_by.base, "qemu_cpu_arm64": probe.ARM64_CPU}
+    made = figures(times, took, tuned, builds, made_by.base_layers, len(answered))
+    about = {"builder": made_by.kind, "base": made_by.base, "tuned_cpu_arm64": probe.ARM64_CPU}
     load = [round(one, 2) for one in os.getloadavg()]
     return {**about, **made, "answered_ms": answered, "load_after": load}
 
@@ -117,7 +124,9 @@ def main() -> int:
     from bench import evidence
 
     made = measure()
-    print(evidence.write("image", made))
+    path = evidence.write("image", made)
+    both = f"{made['speedup']} times, {made['speedup_tuned_qemu']} times with a tuned QEMU"
+    print(f"faster than the usual build: {both}\nall figures: {path}")
     wrong = broken(made)
     if wrong:
         raise PipelineError("The image breaks a promise.", "; ".join(wrong), "make image-bench")
