@@ -5,10 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := deploy foodbudget migrations app_factory.py config.py gunicorn.conf.py tests
 
-.PHONY: help demo test test-fast bench lint format lock lab-down clean
+.PHONY: help demo test test-fast bench lint format lock lab-down clean image image-bench publish mark
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb text; do printf '  make %-10s %s\n' "$$verb" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb text; do printf '  make %-11s %s\n' "$$verb" "$$text"; done
 
 demo: $(BIN)/ready ## do the main job for real on a throwaway host, under load, and measure it
 	$(BIN)/python -m bench.demo
@@ -38,6 +38,18 @@ format: $(BIN)/ready ## let black write the code's form
 lock: $(BIN)/ready ## resolve the requirements anew, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --upgrade requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --upgrade requirements-dev.in -o requirements-dev.txt
+
+image: $(BIN)/ready ## build MyFoodBudget's image for three platforms, start each, hold its size to a bound
+	$(BIN)/python -m pipeline.image
+
+image-bench: $(BIN)/ready ## compare that build with the usual one under emulation
+	$(BIN)/python -m pipeline.image_bench
+
+publish: $(BIN)/ready ## push the built image unchanged: REPOSITORY, DIGEST, TAGS
+	@$(BIN)/python -m pipeline.publish
+
+mark: $(BIN)/ready ## let production and previous point to digests: REPOSITORY, DIGEST, PREVIOUS
+	@$(BIN)/python -m pipeline.publish mark
 
 lab-down: $(BIN)/ready ## remove every throwaway host, its volumes and its network
 	$(BIN)/homeport lab down --all
