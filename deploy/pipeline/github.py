@@ -1,4 +1,4 @@
-"""What a job tells GitHub: summaries, outputs and annotations. Outside GitHub all of it is inert."""
+"""What a job tells GitHub: summaries, outputs, annotations. Outside GitHub all of it is inert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make lint`: every check of form, types, images, shell, workflows and compose files in one run."""
+"""`make lint`: every check of form, types, images, shell and workflows, in one run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pipeline.errors import PipelineError
 
 CODE = "deploy foodbudget migrations app_factory.py config.py gunicorn.conf.py tests".split()
 WORKFLOWS = ".github/workflows"
+ACTION = re.compile(r"\.github/actions/[^/]+/action\.yml")
 COMPOSE = ("docker-compose.yml", "docker-compose.prod.yml")
 # what the lab's own images may do and the app's may not: they are thrown away after a test, take
 # whatever version their Debian suite has, and are one copied file system on purpose
@@ -49,7 +50,7 @@ class Found:
 
 
 def problems(text: str) -> tuple[tuple[str, int, str], ...]:
-    """The (file, line, message) triples in a tool's output, in its order; line 0: the whole file."""
+    """The (file, line, message) triples in a tool's output; line 0 is the whole file."""
     found: list[tuple[str, int, str]] = []
     headline = ""
     for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines():
@@ -87,7 +88,7 @@ def checks(top: Path, tracked: list[str]) -> list[Check]:
         PipelineError: the tree has nothing to check.
     """
     workflows = [name for name in tracked if name.startswith(WORKFLOWS + "/")]
-    actions = [name for name in tracked if re.fullmatch(r"\.github/actions/[^/]+/action\.yml", name)]
+    actions = [name for name in tracked if ACTION.fullmatch(name)]
     dockerfiles = [name for name in tracked if name.endswith(".dockerfile")]
     scripts = shell_scripts(top, tracked)
     if not (workflows and actions and scripts):

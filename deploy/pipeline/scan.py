@@ -1,0 +1,89 @@
+"""`make scan`: known holes in what the built image holds, Debian's packages and Python's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline import github, tools
+from pipeline.errors import OutOfReach, PipelineError, told
+
+IMAGE = Path("build/image/image.tar")
+#: osv-scanner's exit codes: nothing found; holes found. Any other: it could not look
+CLEAN, FOUND = 0, 1
+#: CVSS from which on a hole that has been mended somewhere stops the build
+SEVERE = 9.0
+
+
+def holes(report: dict[str, Any]) -> list[tuple[float, str]]:
+    """The holes of a report as (severity, sentence), the worst first."""
+    found = set()
+    for source in report.get("results", []):
+        for package in source.get("packages", []):
+            about = package["package"]
+            for group in package.get("groups", []):
+                score = float(group.get("max_severity") or 0)
+                names = ", ".join(sorted(group.get("ids", []))[:3])
+                found.add((score, f"{about['name']} {about['version']}: {names} ({score})"))
+    return sorted(found, key=lambda hole: (-hole[0], hole[1]))
+
+
+def ask(archive: Path) -> dict[str, Any]:
+    """What osv-scanner says of an image saved by Docker.
+
+    Raises:
+        OutOfReach: Go is not there, or the database did not answer.
+    """
+    program = tools.go(tools.OSV_SCANNER)
+    if not program:
+        raise OutOfReach("The image was not scanned.", "Go is not here", "https://go.dev/dl/")
+    command = [*program, "scan", "image", "--format", "json", "--archive", str(archive)]
+    env = {**os.environ, "GOFLAGS": ""}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
+    # `go run` hides the program's own exit code behind 1: the report tells the two apart
+    try:
+        return dict(json.loads(done.stdout))
+    except ValueError:
+        said = "\n".join(done.stderr.strip().splitlines()[-5:])
+        raise OutOfReach("The image was not scanned.", said, "api.osv.dev must answer") from None
+
+
+def main() -> int:
+    """1 where the image holds something with a hole of CVSS 9 or more; lesser ones are told."""
+    if not IMAGE.is_file():
+        raise PipelineError("There is no image to scan.", f"no {IMAGE}", "make image")
+    if not shutil.which("skopeo"):
+        raise OutOfReach("The image was not scanned.", "skopeo is missing", "install skopeo")
+    with tempfile.TemporaryDirectory() as folder:
+        # the scanner reads Docker's form; one platform does: they hold the same packages
+        archive = Path(folder) / "image.tar"
+        source = ["--override-os", "linux", "--override-arch", "amd64", "copy", "--quiet"]
+        done = subprocess.run(
+            ["skopeo", *source, f"oci-archive:{IMAGE}", f"docker-archive:{archive}"],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise PipelineError(
+                "The image cannot be read.", done.stderr.strip()[-400:], "make image"
+            )
+        found = holes(ask(archive))
+    severe = [text for score, text in found if score >= SEVERE]
+    for text in severe:
+        github.error(text, "Dockerfile")
+    for score, text in found:
+        github.say(f"{'!' if score >= SEVERE else ' '} {text}")
+    told_as = f"{len(found)} known holes in the image, {len(severe)} of CVSS {SEVERE:g} or more"
+    github.summary(told_as)
+    github.say(f"scan: {told_as}")
+    return 1 if severe else 0
+
+
+if __name__ == "__main__":
+    sys.exit(told(main))
