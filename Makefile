@@ -7,7 +7,7 @@ VENV := $(if $(filter command line,$(origin PYTHON)),.venv-$(notdir $(PYTHON)),.
 BIN := $(VENV)/bin
 ENGINE := .venv-engine
 # what the agent is made of, and nothing of the controller's
-AGENT_TESTS := $(wildcard tests/unit/test_core_*.py) tests/unit/test_wire.py tests/unit/test_errors.py
+AGENT_TESTS := $(wildcard tests/unit/test_core_*.py tests/unit/test_host_*.py) tests/unit/test_wire.py tests/unit/test_errors.py
 CODE := deploy foodbudget migrations app_factory.py config.py gunicorn.conf.py tests
 
 .PHONY: help demo test test-fast test-agent bench lint format lock audit secrets scan ci image

@@ -12,8 +12,12 @@ from typing import Any
 from pipeline import github, tools
 from pipeline.errors import OutOfReach, PipelineError, told
 
-LOCKS = ("requirements.txt", "requirements-dev.txt", "deploy/requirements.txt")
-LOCKS += ("deploy/requirements-agent.txt",)
+LOCKS = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "deploy/requirements.txt",
+    "deploy/requirements-agent.txt",
+)
 MEND = "pypi.org itself must be reachable, not only a mirror of its files"
 # A hole that was looked at and does not concern us: its id, and why, until when.
 ACCEPTED: dict[str, str] = {}

@@ -16,6 +16,7 @@ from pipeline import github, tools
 from pipeline.errors import PipelineError
 
 CODE = "deploy foodbudget migrations app_factory.py config.py gunicorn.conf.py tests".split()
+TYPED = ("deploy/homeport", "deploy/pipeline")
 WORKFLOWS = ".github/workflows"
 ACTION = re.compile(r"\.github/actions/[^/]+/action\.yml")
 COMPOSE = ("docker-compose.yml", "docker-compose.prod.yml")
@@ -99,7 +100,7 @@ def checks(top: Path, tracked: list[str]) -> list[Check]:
     made = [
         Check("black", (tools.beside("black"), "--check", "--quiet", *CODE)),
         Check("flake8", (tools.beside("flake8"), *CODE)),
-        Check("mypy", (tools.beside("mypy"), "--strict", "--no-error-summary", "deploy/homeport")),
+        Check("mypy", (tools.beside("mypy"), "--strict", "--no-error-summary", *TYPED)),
         Check("hadolint", (tools.beside("hadolint"), "Dockerfile")),
         Check("hadolint (lab)", (tools.beside("hadolint"), *LAB_IMAGES, *dockerfiles)),
         _shellcheck(scripts),

@@ -14,7 +14,7 @@ from pipeline.choose import on_main
 from pipeline.errors import PipelineError, told
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-REPOSITORY = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9]+([._-][a-z0-9]+)*)+")
+REPOSITORY = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9]+([._-][a-z0-9]+)*)+")
 TAG = re.compile(r"v(\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?)")
 
 
