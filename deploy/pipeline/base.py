@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import github
+from pipeline import github, names, skopeo
 from pipeline.errors import PipelineError, told
-from pipeline.release import asked, checked_repository
+from pipeline.release import asked
 
 LABEL = "org.opencontainers.image.base.digest"
 
@@ -41,24 +41,22 @@ def moved(labels: dict[str, Any], layers: list[str], base: dict[str, Any]) -> tu
 
 
 def _inspect(image: str) -> dict[str, Any]:
-    found = json.loads(asked("skopeo", "inspect", f"docker://{image}"))
+    found = json.loads(asked("skopeo", "inspect", skopeo.registry(image)))
     return dict(found)
 
 
 def main() -> int:
     """Gives the output ``moved``; reads REPOSITORY."""
-    place = checked_repository()
+    place = names.repository(os.environ.get("REPOSITORY", ""))
     name = base_name(Path("Dockerfile").read_text(encoding="utf-8"))
     official = name if "/" in name else f"docker.io/library/{name}"
-    base = _inspect(official)
-    try:
-        ours = _inspect(f"{place}:{os.environ.get('TAG') or 'main'}")
-    except PipelineError as missing:
+    if not skopeo.digest(f"{place}:main"):
         text = f"Nothing is published as {place}:main yet, so nothing can be out of date."
-        github.summary(f"{text} ({missing.why})")
+        github.summary(text)
         github.output("moved", "false")
         github.say(text)
         return 0
+    base, ours = _inspect(official), _inspect(f"{place}:main")
     answer, why = moved(ours.get("Labels") or {}, ours["Layers"], base)
     github.output("moved", "true" if answer else "false")
     github.summary(f"Base image `{name}`: {'moved' if answer else 'unchanged'} ({why}).")

@@ -9,12 +9,10 @@ import sys
 import tomllib
 from pathlib import Path
 
-from pipeline import github
+from pipeline import github, names, skopeo
 from pipeline.choose import on_main
 from pipeline.errors import PipelineError, told
 
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-REPOSITORY = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9]+([._-][a-z0-9]+)*)+")
 TAG = re.compile(r"v(\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?)")
 
 
@@ -42,26 +40,6 @@ def version(tag: str, ours: str) -> str:
     return found[1]
 
 
-def checked_repository() -> str:
-    """REPOSITORY in lower case; raises PipelineError for anything that is none."""
-    text = os.environ.get("REPOSITORY", "").lower()
-    if not REPOSITORY.fullmatch(text):
-        raise PipelineError(
-            "Which repository?", f"REPOSITORY is {text[:80]!r}", "set it, as ghcr.io/owner/name"
-        )
-    return text
-
-
-def checked_digest() -> str:
-    """DIGEST; raises PipelineError for anything that is none."""
-    text = os.environ.get("DIGEST", "")
-    if not DIGEST.fullmatch(text):
-        raise PipelineError(
-            "Which image?", f"DIGEST is {text[:80]!r}", "set it, as sha256: and 64 digits"
-        )
-    return text
-
-
 def asked(*argv: str) -> str:
     """What a program prints; raises PipelineError with its last words where it fails."""
     try:
@@ -84,24 +62,21 @@ def notes(number: str, image: str) -> str:
 
 def main() -> int:
     """Tags the commit's published image and makes the release; reads TAG and REPOSITORY."""
-    tag, place = os.environ.get("TAG", ""), checked_repository()
+    tag, place = os.environ.get("TAG", ""), names.repository(os.environ.get("REPOSITORY", ""))
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     number = version(tag, project["version"])
     commit = asked("git", "rev-parse", "HEAD")
     if not on_main(commit):
         raise PipelineError("That tag is not on main.", commit, "tag a commit of main")
-    try:
-        digest = asked(
-            "skopeo", "inspect", "--format", "{{.Digest}}", f"docker://{place}:sha-{commit}"
-        )
-    except PipelineError as missing:
+    digest = skopeo.digest(f"{place}:sha-{commit}")
+    if not digest:
         raise PipelineError(
             "There is no image to release.",
-            f"{place}:sha-{commit} does not answer: {missing.why}",
+            f"the registry holds nothing as {place}:sha-{commit}",
             "wait until CD has published this commit, then run this job again",
-        ) from missing
-    source, to = f"docker://{place}@{digest}", f"docker://{place}:{number}"
-    asked("skopeo", "copy", "--all", "--preserve-digests", source, to)
+        )
+    source, to = f"{place}@{digest}", f"{place}:{number}"
+    skopeo.copy(skopeo.registry(source), skopeo.registry(to), "--all", "--preserve-digests")
     image = f"{place}@{digest}"
     text = notes(number, image)
     asked("gh", "release", "create", tag, "--verify-tag", "--generate-notes", "--notes", text)

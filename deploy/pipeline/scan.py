@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import github, tools
+from pipeline import github, skopeo, tools
 from pipeline.errors import OutOfReach, PipelineError, told
 
 IMAGE = Path("build/image/image.tar")
@@ -58,21 +57,12 @@ def main() -> int:
     """1 where the image holds something with a hole of CVSS 9 or more; lesser ones are told."""
     if not IMAGE.is_file():
         raise PipelineError("There is no image to scan.", f"no {IMAGE}", "make image")
-    if not shutil.which("skopeo"):
-        raise OutOfReach("The image was not scanned.", "skopeo is missing", "install skopeo")
+    skopeo.ensure(github.say)
     with tempfile.TemporaryDirectory() as folder:
         # the scanner reads Docker's form; one platform does: they hold the same packages
         archive = Path(folder) / "image.tar"
-        source = ["--override-os", "linux", "--override-arch", "amd64", "copy", "--quiet"]
-        done = subprocess.run(
-            ["skopeo", *source, f"oci-archive:{IMAGE}", f"docker-archive:{archive}"],
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise PipelineError(
-                "The image cannot be read.", done.stderr.strip()[-400:], "make image"
-            )
+        source, platform = skopeo.archive(IMAGE), ("--override-os=linux", "--override-arch=amd64")
+        skopeo.copy(source, f"docker-archive:{archive}", *platform)
         found = holes(ask(archive))
     severe = [text for score, text in found if score >= SEVERE]
     for text in severe:

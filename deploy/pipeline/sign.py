@@ -6,9 +6,8 @@ import os
 import subprocess
 import sys
 
-from pipeline import github
+from pipeline import github, names
 from pipeline.errors import PipelineError, told
-from pipeline.release import checked_digest, checked_repository
 
 # With a key of one's own nothing is written to the public log: that would publish the names of
 # private repositories. cosign 3 takes the three options together only.
@@ -44,7 +43,8 @@ def vouched(image: str, attestation: str, signed: bool) -> str:
 
 def main() -> int:
     """Signs where COSIGN_PRIVATE_KEY is set; reads REPOSITORY, DIGEST and ATTESTATION."""
-    image = "@".join((checked_repository(), checked_digest()))
+    place = names.repository(os.environ.get("REPOSITORY", ""))
+    image = f"{place}@{names.digest(os.environ.get('DIGEST', ''))}"
     signed = bool(os.environ.get("COSIGN_PRIVATE_KEY"))
     if signed:
         try:

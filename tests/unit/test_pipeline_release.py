@@ -60,18 +60,15 @@ def test_the_version_of_a_tag(tag: str, ours: str, says: str) -> None:
     assert says in said
 
 
-@pytest.mark.parametrize("text", ["", "app", "ghcr.io/a/b:tag", "ghcr.io/a/b\n", "-x/y", "a/../b"])
-def test_no_repository(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REPOSITORY", text)
-    with pytest.raises(PipelineError, match="Which repository"):
-        release.checked_repository()
-
-
-@pytest.mark.parametrize("text", ["", "main", DIGEST[:-1], DIGEST + "\n", DIGEST.upper()])
-def test_no_digest(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DIGEST", text)
-    with pytest.raises(PipelineError, match="Which image"):
-        release.checked_digest()
+def test_nothing_is_signed_under_a_name_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both halves of what is signed are matched whole before cosign is called."""
+    monkeypatch.setenv("COSIGN_PRIVATE_KEY", "x")
+    monkeypatch.setattr(sign, "command", lambda image: pytest.fail(f"would sign {image}"))
+    for place, digest in (("ghcr.io/o/r;id", DIGEST), ("ghcr.io/o/r", DIGEST + "\n"), ("", "")):
+        monkeypatch.setenv("REPOSITORY", place)
+        monkeypatch.setenv("DIGEST", digest)
+        with pytest.raises(PipelineError):
+            sign.main()
 
 
 def test_the_summary_says_what_vouches() -> None:
