@@ -33,6 +33,23 @@ def holes(report: dict[str, Any]) -> list[tuple[float, str]]:
     return sorted(found, key=lambda hole: (-hole[0], hole[1]))
 
 
+def seen(report: dict[str, Any]) -> dict[str, int]:
+    """How many packages of each kind the scanner saw, as ``{"PyPI": 20, "Debian": 90}``.
+
+    Raises:
+        PipelineError: it did not see both Python's and the base's: whatever it read, it was not
+            the whole image, and finding nothing there means nothing.
+    """
+    found: dict[str, int] = {}
+    for source in report.get("results", []):
+        for package in source.get("packages", []):
+            kind = str(package["package"].get("ecosystem", "")).partition(":")[0]
+            found[kind] = found.get(kind, 0) + 1
+    if not found.get("PyPI") or len(found) < 2:
+        raise PipelineError("The image was not scanned.", f"it saw only {found}", "make image")
+    return found
+
+
 def ask(archive: Path) -> dict[str, Any]:
     """What osv-scanner says of an image saved by Docker.
 
@@ -42,7 +59,8 @@ def ask(archive: Path) -> dict[str, Any]:
     program = tools.go(tools.OSV_SCANNER)
     if not program:
         raise OutOfReach("The image was not scanned.", "Go is not here", "https://go.dev/dl/")
-    command = [*program, "scan", "image", "--format", "json", "--archive", str(archive)]
+    command = [*program, "scan", "image", "--format", "json", "--all-packages"]
+    command += ["--archive", str(archive)]
     env = {**os.environ, "GOFLAGS": ""}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
     # `go run` hides the program's own exit code behind 1: the report tells the two apart
@@ -63,13 +81,15 @@ def main() -> int:
         archive = Path(folder) / "image.tar"
         source, platform = skopeo.archive(IMAGE), ("--override-os=linux", "--override-arch=amd64")
         skopeo.copy(source, f"docker-archive:{archive}", *platform)
-        found = holes(ask(archive))
+        report = ask(archive)
+    packages, found = seen(report), holes(report)
     severe = [text for score, text in found if score >= SEVERE]
     for text in severe:
         github.error(text, "Dockerfile")
     for score, text in found:
         github.say(f"{'!' if score >= SEVERE else ' '} {text}")
-    told_as = f"{len(found)} known holes in the image, {len(severe)} of CVSS {SEVERE:g} or more"
+    told_as = f"{len(found)} known holes in {sum(packages.values())} packages of the image, "
+    told_as += f"{len(severe)} of CVSS {SEVERE:g} or more"
     github.summary(told_as)
     github.say(f"scan: {told_as}")
     return 1 if severe else 0

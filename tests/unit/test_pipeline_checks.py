@@ -192,6 +192,18 @@ def test_holes_of_an_image_come_worst_first() -> None:
     assert scan.holes({"results": []}) == []
 
 
+def test_a_scan_that_saw_nothing_is_none() -> None:
+    """An archive that the scanner could not read looks just like one without holes."""
+
+    def report(*kinds: str) -> dict[str, Any]:
+        return {"results": [{"packages": [{"package": {"ecosystem": kind}} for kind in kinds]}]}
+
+    assert scan.seen(report("PyPI", "PyPI", "Debian:13")) == {"PyPI": 2, "Debian": 1}
+    for nothing in (report(), report("PyPI"), report("Debian:13"), {"results": []}, {}):
+        with pytest.raises(PipelineError, match="not scanned"):
+            scan.seen(nothing)
+
+
 WORKFLOW: dict[str, Any] = {
     "jobs": {
         "scan": {"needs": "build", "steps": [{"run": "make scan"}]},
