@@ -2,13 +2,20 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 PYTHON ?= python3
-BIN := .venv/bin
+# another Python has a venv of its own, so that trying one leaves the usual one as it is
+VENV := $(if $(filter command line,$(origin PYTHON)),.venv-$(notdir $(PYTHON)),.venv)
+BIN := $(VENV)/bin
+ENGINE := .venv-engine
+# what the agent is made of, and nothing of the controller's
+AGENT_TESTS := $(wildcard tests/unit/test_core_*.py tests/unit/test_host_*.py) tests/unit/test_wire.py tests/unit/test_errors.py
 CODE := deploy foodbudget migrations app_factory.py config.py gunicorn.conf.py tests
 
-.PHONY: help demo test test-fast bench lint format lock lab-down clean
+.PHONY: help demo test test-fast test-agent bench lint format lock audit secrets scan ci image
+.PHONY: image-bench publish mark gate choose sign release base ship engine way-in way-out
+.PHONY: lab-down clean
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb text; do printf '  make %-10s %s\n' "$$verb" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb text; do printf '  make %-11s %s\n' "$$verb" "$$text"; done
 
 demo: $(BIN)/ready ## do the main job for real on a throwaway host, under load, and measure it
 	$(BIN)/python -m bench.demo
@@ -18,19 +25,21 @@ test: lint ## run every test there is, on real parts, and hold coverage to its b
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report= tests/unit tests/app tests/policy
 	$(BIN)/python -m pytest --cov --cov-append --cov-report= tests/contract tests/e2e
-	$(BIN)/coverage report --include='deploy/homeport/core/*' --fail-under=90
-	$(BIN)/coverage report --fail-under=85
+	$(BIN)/python -m pipeline.coverage
 
-test-fast: $(BIN)/ready ## run what needs no Docker
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/unit tests/app tests/policy
+test-fast: $(BIN)/ready ## run what needs no Docker; PYTHON=python3.12 for another Python
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report= tests/unit tests/app tests/policy
+	$(BIN)/python -m pipeline.coverage fast
+
+test-agent: .venv-agent/ready ## run the agent's own tests, on Python 3.10 too: PYTHON=python3.10
+	PYTHONPATH=deploy .venv-agent/bin/python -m pytest -q $(AGENT_TESTS)
 
 bench: $(BIN)/ready ## compare with docker compose over SSH, in alternating pairs
 	$(BIN)/python -m bench.compare
 
-lint: $(BIN)/ready ## black, flake8, mypy
-	$(BIN)/black --check --quiet $(CODE) || $(BIN)/black --check $(CODE)
-	$(BIN)/flake8 $(CODE)
-	$(BIN)/mypy --strict deploy/homeport
+lint: $(BIN)/ready ## every check of form: code, image, shell, workflows, compose files
+	$(BIN)/python -m pipeline.lint
 
 format: $(BIN)/ready ## let black write the code's form
 	$(BIN)/black --quiet $(CODE)
@@ -38,19 +47,83 @@ format: $(BIN)/ready ## let black write the code's form
 lock: $(BIN)/ready ## resolve the requirements anew, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --upgrade requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --upgrade requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --upgrade deploy/requirements.in -o deploy/requirements.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.10 --upgrade deploy/requirements-agent.in -o deploy/requirements-agent.txt
+
+audit: $(BIN)/ready ## known holes in what is locked
+	$(BIN)/python -m pipeline.audit
+
+secrets: $(BIN)/ready ## keys and passwords in any commit
+	$(BIN)/python -m pipeline.secrets
+
+scan: $(BIN)/ready ## known holes in the built image
+	$(BIN)/python -m pipeline.scan
+
+ci: $(BIN)/ready ## what GitHub runs for a pull request, here; says what it leaves out
+	$(BIN)/python -m pipeline.ci
+
+image: $(BIN)/ready ## build MyFoodBudget's image for three platforms, start each, hold its size to a bound
+	$(BIN)/python -m pipeline.image
+
+image-bench: $(BIN)/ready ## compare that build with the usual one under emulation
+	$(BIN)/python -m pipeline.image_bench
+
+publish: $(ENGINE)/ready ## push the built image unchanged: REPOSITORY, DIGEST, TAGS
+	@$(ENGINE)/bin/python -m pipeline.publish
+
+mark: $(ENGINE)/ready ## let production and previous point to digests: REPOSITORY, DIGEST, PREVIOUS
+	@$(ENGINE)/bin/python -m pipeline.publish mark
 
 lab-down: $(BIN)/ready ## remove every throwaway host, its volumes and its network
 	$(BIN)/homeport lab down --all
 
 clean: ## remove what builds left in this folder
-	rm -rf .venv build dist .coverage .coverage.* htmlcov .mypy_cache .pytest_cache
+	rm -rf .venv .venv-* build dist .coverage .coverage.* htmlcov .mypy_cache .pytest_cache
+
+# What the workflows call on GitHub; without a `##`, since nobody types them.
+gate: $(ENGINE)/ready
+	@$(ENGINE)/bin/python -m pipeline.gate
+choose: $(ENGINE)/ready
+	@$(ENGINE)/bin/python -m pipeline.choose
+sign: $(ENGINE)/ready
+	@$(ENGINE)/bin/python -m pipeline.sign
+release: $(ENGINE)/ready
+	@$(ENGINE)/bin/python -m pipeline.release
+base: $(ENGINE)/ready
+	@$(ENGINE)/bin/python -m pipeline.base
+ship: $(ENGINE)/ready
+	@$(ENGINE)/bin/python -m pipeline.base ship
+way-in: $(ENGINE)/ready
+	@$(ENGINE)/bin/python -m pipeline.way_in
+way-out: $(ENGINE)/ready
+	@$(ENGINE)/bin/python -m pipeline.way_in out
+
+# The engine alone, for .github/actions/deploy: later steps find `homeport` on their PATH.
+engine: $(ENGINE)/ready
+	@if [ -n "$$GITHUB_PATH" ]; then echo "$(CURDIR)/$(ENGINE)/bin" >> "$$GITHUB_PATH"; fi
+
+$(ENGINE)/ready: deploy/requirements.txt pyproject.toml
+	@echo 'installing the engine into $(ENGINE)' >&2
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or newer with venv is needed: sudo apt-get install python3 python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(ENGINE)
+	@$(ENGINE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r deploy/requirements.txt
+	@$(ENGINE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# What the agent's own tests need; the agent itself needs nothing.
+.venv-agent/ready: deploy/requirements-agent.txt
+	@echo 'making the virtual environment .venv-agent' >&2
+	@$(PYTHON) -m venv --clear .venv-agent
+	@.venv-agent/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/requirements-agent.txt
+	@touch $@
 
 # The virtual environment. Its absence, or a newer lock file, is what makes it anew.
 $(BIN)/ready: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Python 3.11 or newer with venv is needed: sudo apt-get install python3 python3-venv, or make PYTHON=python3.13' >&2; exit 1; }
-	@echo 'making the virtual environment .venv' >&2
-	@$(PYTHON) -m venv --clear .venv
+	@echo 'making the virtual environment $(VENV)' >&2
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

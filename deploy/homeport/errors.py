@@ -11,7 +11,8 @@ HomeportError
 │   └── NotSetUp        reached, but `homeport setup` has not been run            24
 ├── Refused             a check before the first change said no                   30
 │   ├── Busy            another run holds the app                                 31
-│   └── NoSuchRelease   nothing by that name, or nothing to go back to            32
+│   ├── NoSuchRelease   nothing by that name, or nothing to go back to            32
+│   └── Frozen          deploys wait until somebody lifts the freeze              33
 ├── RegistryError       the registry or its answer                                40
 │   └── ImageMissing    it has no such image, or none for this machine            41
 ├── ReleaseFailed       the new release was not good; the old one serves          50
@@ -136,6 +137,11 @@ class NoSuchRelease(Refused):
     meaning = "no such release, or nothing to go back to"
 
 
+class Frozen(Refused):
+    code = 33
+    meaning = "the app is frozen: no deploy until somebody lifts it"
+
+
 class RegistryError(HomeportError):
     code = 40
     meaning = "the registry refused or failed"
@@ -191,8 +197,11 @@ class Internal(HomeportError):
 
 
 def every(kind: type[HomeportError] = HomeportError) -> Iterable[type[HomeportError]]:
-    """The tree below ``kind``, itself first, ordered by exit code."""
-    found = {kind}
+    """The tree below ``kind``, itself first, ordered by exit code.
+
+    A class without a code of its own is its parent's in a module's private words.
+    """
+    found = {kind} if "code" in vars(kind) else set()
     for child in kind.__subclasses__():
         found.update(every(child))
     return sorted(found, key=lambda one: one.code)

@@ -119,7 +119,10 @@ class Cause:
 
 @dataclass(frozen=True)
 class Request:
-    """One request to the agent. ``auth`` is the registry token, held in memory only."""
+    """One request to the agent. ``auth`` is the registry token, held in memory only.
+
+    ``key`` names what is asked, once: a second request of the same key joins the run of the first.
+    """
 
     verb: str
     app: str
@@ -134,13 +137,20 @@ class Request:
     follow: bool = False
     lines: int = 100
     cause: Cause = Cause()
+    freeze: bool = False
+    unfreeze: bool = False
+    key: str = ""
     auth: str = field(default="", repr=False)
 
 
 # --- what is on a host ---------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Release:
-    """A release as its ``release.json`` tells. ``link`` is the dial address of its slot."""
+    """A release as its ``release.json`` tells. ``link`` is the dial address of its slot.
+
+    ``size`` is the compressed image in bytes; 0 in records from before it was kept, and for an
+    image that no registry has.
+    """
 
     id: str
     image: str
@@ -156,6 +166,7 @@ class Release:
     env_hash: str = ""
     policies: Mapping[str, str] = field(default_factory=dict)
     cause: Cause = Cause()
+    size: int = 0
 
     @property
     def number(self) -> int:
@@ -258,6 +269,8 @@ Outcome = Literal[
     "failed",
     "removed",
     "shared-changed",
+    "frozen",
+    "unfrozen",
 ]
 
 

@@ -227,6 +227,68 @@ def test_a_key_file_that_is_not_there(server: Server, monkeypatch: pytest.Monkey
     assert caught.value.problems[0].where == "HOMEPORT_SSH_KEY=/nowhere/key"
 
 
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_a_key_held_in_memory(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The key's own text logs in, and no other key is tried: not the person's, not an agent's."""
+    hostkeys.pin(server.name, server.host_key)
+    (tmp_path / ".ssh").mkdir()
+    # a key that would be let in, where SSH looks by itself and where its configuration points
+    for name in ("id_ed25519", "configured"):
+        shutil.copy(server.folder / "mine", tmp_path / ".ssh" / name)
+    text = f"Host 127.0.0.1\n  IdentityFile {tmp_path}/.ssh/configured\n"
+    (tmp_path / ".ssh" / "config").write_text(text)
+    words = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(tmp_path / "new")]
+    subprocess.run(words, check=True)
+    private, public = ((tmp_path / name).read_text() for name in ("new", "new.pub"))
+    monkeypatch.setenv("HOMEPORT_SSH_KEY", private.replace("\n", "\r\n"))
+    with pytest.raises(LoginRefused):
+        ssh.connect(server.target)
+    authorized = server.folder / "authorized"
+    before = authorized.read_text()
+    try:
+        authorized.write_text(before + public)
+        for path in (tmp_path / "new", tmp_path / "new.pub"):
+            path.unlink()
+        assert answer(server) == "got apple\n"
+    finally:
+        authorized.write_text(before)
+    body = "".join(private.splitlines()[1:3])
+    written = [one.read_text(errors="replace") for one in tmp_path.rglob("*") if one.is_file()]
+    assert written and not [one for one in written if body in one.replace("\n", "")]
+
+
+def test_what_is_no_key_is_said_before_anything_is_sent(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The public half pasted by mistake: no connection is made at all."""
+    hostkeys.pin(server.name, server.host_key)
+    monkeypatch.setenv("HOMEPORT_SSH_KEY", (server.folder / "mine.pub").read_text())
+    before = server.log().count("Connection from")
+    with pytest.raises(LoginRefused, match="no private key"):
+        ssh.connect(server.target)
+    assert server.log().count("Connection from") == before
+    monkeypatch.setenv("HOMEPORT_SSH_KEY", (server.folder / "mine").read_text())
+    assert answer(server) == "got apple\n"
+    assert server.log().count("Connection from") > before
+
+
+@pytest.mark.parametrize("held", ["", "wrong", "garbage"])
+def test_a_job_is_told_where_the_hosts_key_comes_from(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    """Missing, wrong, no key at all: stopped before a login, with the variable and its source."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    value = make_key(tmp_path / "other").text() if held == "wrong" else held
+    monkeypatch.setenv("HOMEPORT_HOST_KEY", value)
+    before = server.log().count("Accepted") + server.log().count("Failed")
+    with pytest.raises(HostKeyChanged if held == "wrong" else HostKeyUnknown) as caught:
+        ssh.connect(server.target)
+    assert "set the variable HOMEPORT_HOST_KEY" in caught.value.problems[0].mend
+    assert server.log().count("Accepted") + server.log().count("Failed") == before
+
+
 def test_a_locked_key_asks_for_the_agent(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,3 +84,17 @@ def test_setup_says_what_comes_next(
     typed = context(tmp_path, '[host]\naddress = "pi.local"', compose)
     said = setup.next_steps(typed, parse_host(target))
     assert said.splitlines()[2:] == lines
+
+
+@pytest.mark.parametrize(
+    ("target", "host"), [("pi@pi.local", "pi.local"), ("pi@pi.local:2222", "[pi.local]:2222")]
+)
+def test_setup_says_what_a_job_needs(target: str, host: str) -> None:
+    """The variables hold the user of the agent, and a host that --host takes."""
+    said = setup.for_github(parse_host(target), "ssh-ed25519 AAAA").splitlines()
+    assert said[2:] == [
+        f"  HOMEPORT_HOST = homeport@{host}",
+        "  HOMEPORT_HOST_KEY = ssh-ed25519 AAAA",
+    ]
+    meant = parse_host(f"homeport@{host}")
+    assert (meant.address, meant.port) == ("pi.local", 2222 if "2222" in target else 22)

@@ -131,6 +131,22 @@ def test_status_for_people() -> None:
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+FROZEN_TEXT = """\
+a: r0002-1a2b3c4 serves, healthy, since 60 s ago
+  FROZEN  5 min ago by ann: v2 loses the till
+          https://git.example/7
+          no deploy until: homeport unfreeze
+  site    port 5000
+"""
+
+
+def test_status_of_a_frozen_app() -> None:
+    """Right below what serves: since when, by whom, why, and what lifts it."""
+    frozen = {"who": "ann", "why": "v2 loses the till", "url": "https://git.example/7", "at": 700}
+    assert report.status({**STATUS, "frozen": frozen}, now=1000).startswith(FROZEN_TEXT)
+    assert report.status({**STATUS, "frozen": None}, now=1000) == STATUS_TEXT
+
+
 def test_an_answer_with_nothing_in_it_is_readable() -> None:
     """Before the first deploy, and from an agent that tells less."""
     assert report.status({"app": "a"}).startswith("a: nothing is live yet")

@@ -6,16 +6,20 @@ The bootstrap, the bundle, the pipe and the wire are the real ones; only the age
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from homeport.control import bundle, cli
+from homeport.control import bundle, changing, cli
+from homeport.control.context import Context
+from test_core_freeze import EVIL
 
 AGENT = """
 import json
+WORDS = ("verb", "release", "force", "shared", "monitor", "yes", "freeze", "unfreeze", "key")
 STATUS = {"app": "a", "release": "", "backup": "not configured"}
 PLAN = {"text": "- start: compose-up", "problems": []}
 def main(payload, stdin, stdout):
@@ -38,9 +42,9 @@ def main(payload, stdin, stdout):
             tell("need", need="image", ref=image["ref"])
             sentence = stdin.readline().decode().strip() + "; "
         tell("step", id="start", state="done", seconds=0.5)
-        told = {key: asked[key] for key in ("verb", "release", "force", "shared", "monitor", "yes")}
+        told = {key: asked[key] for key in WORDS}
         sentence += json.dumps(told)
-        code = 32 if asked["release"] == "r0099-aaaaaaa" else 0
+        code = 32 if asked["release"] == "r0099-aaaaaaa" else 33 if asked["monitor"] == 33 else 0
     tell("verdict", outcome="done", code=code, sentence=sentence, problems=[], figures={"n": 1})
     return code
 """
@@ -83,7 +87,8 @@ def test_deploy_of_shared_services(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["deploy", "--shared", "--force", "--monitor", "1s", "--yes"]) == 0
     out, err = capsys.readouterr()
     asked = {"verb": "deploy", "release": "", "force": True, "shared": True, "monitor": 1.0}
-    assert out == "" and told(err) == {**asked, "yes": True}
+    asked |= {"yes": True, "freeze": False, "unfreeze": False, "key": ""}
+    assert out == "" and told(err) == asked
     assert "✓ start  0.5 s" in err
 
 
@@ -106,6 +111,10 @@ def test_the_verdict_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["attach", "run-7"], "attach", "run-7"),
         (["recover"], "recover", ""),
         (["remove", "--yes"], "remove", ""),
+        (["rollback", ""], "rollback", ""),
+        (["rollback", "r0042"], "rollback", "r0042"),
+        (["freeze", "--why", "x"], "freeze", ""),
+        (["unfreeze"], "unfreeze", ""),
     ],
 )
 def test_what_a_verb_asks(
@@ -116,6 +125,77 @@ def test_what_a_verb_asks(
     asked = told(capsys.readouterr().err)
     assert (asked["verb"], asked["release"]) == (verb, release)
     assert asked["yes"] is (verb == "remove")
+
+
+@pytest.mark.parametrize("release", [one for one in EVIL if one])
+def test_a_release_that_is_none(release: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Refused before any connection, as usage; what was typed cannot break the message."""
+    assert cli.main(["rollback", "--", release]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "that is no release" in err and "run-1" not in err
+
+
+@pytest.mark.parametrize("image", ["$(id)", "a;b", "../x", "a b", "ghcr.io/me/app:v1\n"])
+def test_an_image_that_is_none(image: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for images, before any registry is asked."""
+    assert cli.main(["deploy", image]) == 2
+    assert "that is no image" in capsys.readouterr().err
+
+
+def test_an_option_in_place_of_a_release(capsys: pytest.CaptureFixture[str]) -> None:
+    """What looks like an option is one that nobody knows."""
+    assert cli.main(["rollback", "-oProxyCommand=x"]) == 2
+    assert cli.main(["deploy", "-oProxyCommand=x"]) == 2
+
+
+def test_a_freeze_wants_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever is stopped by it will ask why."""
+    assert cli.main(["freeze"]) == 2
+    assert "--why" in capsys.readouterr().err
+
+
+def test_what_is_asked_of_the_freeze(capsys: pytest.CaptureFixture[str]) -> None:
+    """rollback --freeze and deploy --unfreeze reach the agent, and neither does unasked."""
+    for words, asked in (
+        (["rollback", "--freeze"], (True, False)),
+        (["rollback"], (False, False)),
+        (["deploy", "--shared", "--unfreeze"], (False, True)),
+    ):
+        assert cli.main(words) == 0
+        found = told(capsys.readouterr().err)
+        assert (found["freeze"], found["unfreeze"]) == asked
+
+
+def test_a_frozen_deploy(
+    app: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 33 for people; in a job of GitHub a warning and a good end."""
+    words = ["deploy", "--shared", "--monitor", "33s"]
+    assert cli.main(words) == 33
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_OUTPUT", str(app / "output"))
+    capsys.readouterr()
+    assert cli.main(words) == 0
+    assert "::warning " in capsys.readouterr().err
+    assert re.search(r"^outcome<<(\S+)\nfrozen\n\1$", (app / "output").read_text(), re.MULTILINE)
+
+
+def test_the_login_of_today(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rollback sends the login of the compose file's registry, and goes without where unsure."""
+    (app / "config.json").write_text('{"auths": {"ghcr.io": {"auth": "bWU6dG9rZW4="}}}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(app))
+    context = Context(cli.parse(["rollback"]))
+    for image, found in (
+        ("ghcr.io/me/app:main", True),
+        ("'${APP_IMAGE:-ghcr.io/me/app:main}'", True),
+        ("other.example/me/app", False),
+        ("${APP_IMAGE:?which}", False),
+        ("$(id)", False),
+    ):
+        (app / "c.yml").write_text(f"services:\n  db:\n    image: x\n  web:\n    image: {image}\n")
+        assert bool(changing.todays_login(context)) == found, image
+    (app / "c.yml").unlink()
+    assert changing.todays_login(context) == ""
 
 
 def test_the_exit_code_is_the_verdicts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -175,6 +175,42 @@ def test_recovery_may_die_as_well(mode: Mode, begin: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("begin", ["rollback", "deploy"])
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power cut"])
+def test_the_freeze_changes_with_the_commit_or_not_at_all(
+    mode: Mode, begin: str, power: bool
+) -> None:
+    """Wherever a rollback --freeze or a deploy --unfreeze dies, the freeze goes with what serves.
+
+    The recovery may die as well, before or after it wrote down the commit that the dead run made.
+    """
+    back = begin == "rollback"
+    scenario = Scenario((1, 2), begin, 1 if back else 3, mode)
+    world = scenario.world()
+    new = scenario.make(scenario.number)
+    if not back:
+        world.write("begin", "frozen", verb="freeze", freeze=True, cause={"who": "ann"})
+        world.write("end", "frozen", outcome="frozen", code=0)
+        assert world.facts().history.freeze is not None
+    start = rolling_back if back else deploying
+    run, seen = start(new, mode, freeze=back)(world), set()
+    while next(run, "over") != "over":
+        went = world.link == new.link
+        whole = world.copy()
+        if power:
+            power_cut(whole)
+        for count in range(0, all_of(recover(whole.copy())) + 1, 7):
+            again = whole.copy()
+            some_of(recover(again), count)
+            all_of(recover(again))
+            settled(again, new if went else scenario.make(2))
+            assert (again.facts().history.freeze is not None) == (went == back)
+        seen.add(went)
+    assert seen == {False, True}
+    assert (world.facts().history.freeze is not None) == back
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_the_next_deploy_works_after_any_crash_and_may_fail(mode: Mode) -> None:
     """After recovery a deploy goes through; one that dies while it holds loses nothing either."""
     for _, world, live in crashes(Scenario((1,), "deploy", 2, mode)):

@@ -153,11 +153,13 @@ def effects(world: World, step: Step, fresh: Release | None) -> Effects:
     yield
 
 
-def walk(world: World, plan: Plan, verb: str, origin: str, fresh: Release | None) -> Effects:
+def walk(
+    world: World, plan: Plan, verb: str, origin: str, fresh: Release | None, **asked: Any
+) -> Effects:
     """Carry out a plan as the executor does: intent, effects, outcome."""
     world.runs += 1
     run = f"run-{world.runs}"
-    world.write("begin", run, verb=verb, release=plan.release, **{"from": origin})
+    world.write("begin", run, verb=verb, release=plan.release, **{"from": origin}, **asked)
     yield
     for step in plan.steps:
         world.write("intent", run, step=step.id, do=step.do)
@@ -196,25 +198,26 @@ def some_of(effects_: Effects, count: int) -> None:
 Start = Callable[[World], Effects]
 
 
-def deploying(new: Release, mode: Mode) -> Start:
-    """A deploy of ``new``."""
+def deploying(new: Release, mode: Mode, **asked: Any) -> Start:
+    """A deploy of ``new``; ``asked`` goes into the line that begins it."""
 
     def begin(world: World) -> Effects:
         now = world.facts()
         made = plans.deploy(now, new, Rendered(), Choice(mode), Wanted())
-        return walk(world, made, "deploy", now.committed.id if now.committed else "", new)
+        before = now.committed.id if now.committed else ""
+        return walk(world, made, "deploy", before, new, **asked)
 
     return begin
 
 
-def rolling_back(target: Release, mode: Mode) -> Start:
-    """A rollback to ``target``."""
+def rolling_back(target: Release, mode: Mode, **asked: Any) -> Start:
+    """A rollback to ``target``; ``asked`` goes into the line that begins it."""
 
     def begin(world: World) -> Effects:
         now = world.facts()
         assert now.committed is not None
         made = plans.rollback(now, target, mode, Wanted())
-        return walk(world, made, "rollback", now.committed.id, None)
+        return walk(world, made, "rollback", now.committed.id, None, **asked)
 
     return begin
 

@@ -6,18 +6,19 @@ import sys
 from dataclasses import replace
 from typing import Any, Callable, Mapping
 
-from homeport.control import images, present
+from homeport.control import credentials, github, images, job, present, reference
 from homeport.control.context import LOCAL, Context, print_json
 from homeport.control.session import Session
 from homeport.control.settings import Wrong, duration
-from homeport.errors import Internal, UsageError
+from homeport.core import words
+from homeport.errors import ComposeError, Internal, UsageError
 from homeport.model import Request
 
 
 def deploy(context: Context) -> int:
     """Makes an image live, and says where."""
     code = carry_out(context, deploy_request(context, "deploy"))
-    if code == 0 and not context.options.shared:
+    if code == 0 and not context.options.shared and not github.active():
         print(f"  open it:  {address(context)}", file=sys.stderr)
     return code
 
@@ -40,6 +41,7 @@ def deploy_request(context: Context, verb: str) -> Request:
         force=options.force,
         shared=options.shared,
         monitor=monitor(context),
+        unfreeze=getattr(options, "unfreeze", False),
     )
     context.host  # a missing host is said before a registry is asked
     if options.shared:
@@ -48,9 +50,19 @@ def deploy_request(context: Context, verb: str) -> Request:
         context.compose_path, context.settings, local=options.from_local
     )
     if options.from_local:
-        return replace(request, image=images.from_local(name, context.settings.app))
-    image, auth = images.from_registry(name)
-    return replace(request, image=image, auth=auth)
+        request = replace(request, image=images.from_local(name, context.settings.app))
+    else:
+        image, auth = images.from_registry(name)
+        request = replace(request, image=image, auth=auth)
+    return keyed(request) if verb == "deploy" else request
+
+
+def keyed(request: Request) -> Request:
+    """The request with the key that a retried job's would have too; none outside of a job."""
+    image = request.image.pinned if request.image else ""
+    flags = (request.force, request.freeze, request.unfreeze, request.monitor)
+    key = github.request_key(request.verb, request.app, image, request.release, *flags)
+    return replace(request, key=key)
 
 
 def monitor(context: Context) -> float | None:
@@ -65,9 +77,39 @@ def monitor(context: Context) -> float | None:
 def rollback(context: Context) -> int:
     """Goes back to a release, or to the one before."""
     release = context.options.release or ""
-    return carry_out(
-        context, context.request("rollback", release=release, monitor=monitor(context))
+    if release and not words.is_release(release):
+        raise UsageError.of(
+            "that is no release", words.sentence(repr(release), 80), mend="as in r0042-1a2b3c4"
+        )
+    request = context.request(
+        "rollback", release=release, monitor=monitor(context), freeze=context.options.freeze
     )
+    context.host  # a missing host is said before a login is looked for
+    return carry_out(context, keyed(replace(request, auth=todays_login(context))))
+
+
+def todays_login(context: Context) -> str:
+    """This machine's login for the registry of the compose file's image; "" where there is none.
+
+    A release whose image is gone from the host is pulled again with it. The host uses it for that
+    registry alone.
+    """
+    try:
+        name = images.named(context.compose_text, context.settings.web.service)
+        login = credentials.find(reference.parse(name).login) if name else None
+    except (ComposeError, ValueError):
+        return ""  # going back must not depend on today's compose file
+    return login.registry_auth() if login else ""
+
+
+def freeze(context: Context) -> int:
+    """Refuses deploys from now on."""
+    return carry_out(context, context.request("freeze"))
+
+
+def unfreeze(context: Context) -> int:
+    """Lets deploys through again."""
+    return carry_out(context, context.request("unfreeze"))
 
 
 def attach(context: Context) -> int:
@@ -112,7 +154,7 @@ def carry_out(context: Context, request: Request) -> int:
         view.close()
     if not last:
         raise Internal.of("the run ended without a verdict", mend="homeport attach")
-    present.verdict(last, verbose=context.verbose)
+    job.show_verdict(last, context.verbose)
     if context.json:
         print_json(
             {
@@ -123,6 +165,11 @@ def carry_out(context: Context, request: Request) -> int:
                 ],
             }
         )
+    if github.active():
+        cause = request.cause
+        asked = {"app": request.app, "who": cause.who, "why": cause.why, "url": address(context)}
+        rows = [{"id": name, **step} for name, step in steps.items()]
+        return job.tell(request.verb, last, rows, asked)
     return int(last.get("code", Internal.code))
 
 
@@ -142,4 +189,6 @@ VERBS: Mapping[str, Callable[[Context], int]] = {
     "attach": attach,
     "recover": recover,
     "remove": remove,
+    "freeze": freeze,
+    "unfreeze": unfreeze,
 }

@@ -104,6 +104,7 @@ def _check_verb(words: Sequence[str]) -> None:
 def _deploy(verb: argparse.ArgumentParser) -> None:
     _plan(verb)
     verb.add_argument("--monitor", metavar="1s", help="how long to watch after the handover")
+    verb.add_argument("--unfreeze", action="store_true", help="lift a freeze with the handover")
     verb.add_argument("--why", metavar="TEXT", help="shown in history")
 
 
@@ -117,6 +118,15 @@ def _plan(verb: argparse.ArgumentParser) -> None:
 def _rollback(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("release", nargs="?", metavar="RELEASE", help="default: the one before")
     verb.add_argument("--monitor", metavar="1s", help="how long to watch after the handover")
+    verb.add_argument("--freeze", action="store_true", help="and refuse deploys until unfreeze")
+    verb.add_argument("--why", metavar="TEXT", help="shown in history")
+
+
+def _freeze(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--why", metavar="TEXT", required=True, help="told to whoever deploys")
+
+
+def _unfreeze(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--why", metavar="TEXT", help="shown in history")
 
 
@@ -145,6 +155,8 @@ VERBS: tuple[tuple[str, str, Callable[[argparse.ArgumentParser], None]], ...] = 
     ("setup", "prepare a host, once, as root", _setup),
     ("deploy", "make an image live", _deploy),
     ("rollback", "go back to an earlier release", _rollback),
+    ("freeze", "refuse deploys until unfreeze; rollback stays possible", _freeze),
+    ("unfreeze", "let deploys through again", _unfreeze),
     ("status", "what serves, since when, and what can be gone back to", _nothing),
     ("history", "every run, the latest first", _nothing),
     ("logs", "what the live containers wrote", _logs),
@@ -158,7 +170,7 @@ VERBS: tuple[tuple[str, str, Callable[[argparse.ArgumentParser], None]], ...] = 
 
 def _verb(name: str) -> Run:
     """The function of a verb, imported only when it is run: ``--help`` stays quick."""
-    if name in ("deploy", "rollback", "attach", "recover", "remove"):
+    if name in ("deploy", "rollback", "freeze", "unfreeze", "attach", "recover", "remove"):
         from homeport.control import changing
 
         return changing.VERBS[name]
@@ -187,13 +199,15 @@ def _lab(words: Sequence[str]) -> int:
 
 
 def _failed(error: HomeportError, words: Sequence[str]) -> int:
-    from homeport.control import present
+    from homeport.control import job
     from homeport.control.context import print_json
     from homeport.errors import to_wire
 
     if "--json" in words:
         print_json({"outcome": "failed", "sentence": str(error), **to_wire(error)})
-    present.failure(error)
+    job.show_failure(error)
+    names = [name for name, _, _ in VERBS]
+    job.failed(error, next((word for word in words if word in names), ""))
     return error.code
 
 

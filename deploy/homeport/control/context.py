@@ -15,12 +15,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from homeport.control import github
 from homeport.control import settings as settings_file
 from homeport.control.line import Line, LocalLine
+from homeport.core import words
 from homeport.errors import ComposeError, UsageError
 from homeport.model import Cause, HostAddress, Request, Settings
 
 LOCAL = "local"
+HOST = "HOMEPORT_HOST"
 
 
 @dataclass
@@ -67,16 +70,23 @@ class Context:
 
     @cached_property
     def host(self) -> HostAddress:
-        """Where to go: ``--host`` over ``[host]``; raises UsageError if neither says."""
+        """Where to go: ``--host`` over HOMEPORT_HOST over ``[host]``; raises UsageError.
+
+        A job of GitHub has "" in place of what is not set, so an empty value counts as none.
+        """
         base = self.settings.host
-        if self.options.host:
-            return parse_host(self.options.host, base)
-        if not base.address:
-            raise UsageError.of(
-                "which host?",
-                mend=f"--host USER@ADDRESS, or address = … under [host] in {self.settings_path}",
+        named = self.options.host or os.environ.get(HOST, "").strip()
+        if named:
+            return parse_host(named, base)
+        if base.address:
+            return base
+        mend = f"--host USER@ADDRESS, or address = … under [host] in {self.settings_path}"
+        if github.active():
+            mend = (
+                f"set the variable {HOST} of the environment or repository to"
+                " homeport@ADDRESS or homeport@ADDRESS:PORT, the host that homeport setup prepared"
             )
-        return base
+        raise UsageError.of("which host?", mend=mend)
 
     def open_line(self) -> Line:
         """A line to the host; raises ConnectError or one of its kinds."""
@@ -93,13 +103,11 @@ class Context:
 
     def _cause(self) -> Cause:
         why = getattr(self.options, "why", None)
-        actor, server = os.environ.get("GITHUB_ACTOR"), os.environ.get("GITHUB_SERVER_URL")
-        url = ""
-        if actor and server:
-            repository, run = os.environ.get("GITHUB_REPOSITORY"), os.environ.get("GITHUB_RUN_ID")
-            url = f"{server}/{repository}/actions/runs/{run}" if repository and run else ""
+        actor = os.environ.get("GITHUB_ACTOR")
+        url = github.run_url() if actor else ""
         who = actor or f"{_user()}@{socket.gethostname()}"
-        return Cause(who, _commit(self.settings_path.parent) if why is None else why, url)
+        why = _commit(self.settings_path.parent) if why is None else why
+        return Cause(words.sentence(who), words.sentence(why), words.sentence(url))
 
     def ask(self, question: str) -> bool:
         """A person's yes or no; ``--yes`` answers for them, silence is no."""
@@ -120,9 +128,12 @@ def parse_host(text: str, base: HostAddress = HostAddress()) -> HostAddress:
         address, port = bracketed[1], bracketed[2] or port
     elif place.count(":") == 1:
         address, _, port = place.partition(":")
-    good = re.fullmatch(r"[A-Za-z0-9:][A-Za-z0-9.:_%-]*", address) and port.isdigit()
-    if not good or not 0 < int(port) < 65536 or (at and not user) or user.startswith("-"):
-        raise UsageError.of("that is no host", text, mend="--host user@address[:port]")
+    good = re.fullmatch(r"[A-Za-z0-9:][A-Za-z0-9.:_%-]*", address) and port.isdecimal()
+    # a user's name as systems allow it, and nothing that a shell or ssh would read more into
+    named = not at or re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", user)
+    if not good or not 0 < int(port) < 65536 or not named:
+        said = words.sentence(text, 80)
+        raise UsageError.of("that is no host", said, mend="--host user@address[:port]")
     return HostAddress(address, user or base.user, int(port))
 
 
@@ -149,4 +160,6 @@ def _commit(folder: Path) -> str:
 
 def print_json(data: Any) -> None:
     """Data for a program, on stdout."""
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    # in a job's log the runner would take it for a command; in JSON it means the same
+    print(text.replace("##[", "#\\u0023["))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from homeport.control import credentials, reference, registry
+from homeport.core import words
 from homeport.errors import ComposeError, ImageMissing, UsageError
 from homeport.model import Image, Settings
 
@@ -21,7 +23,10 @@ def from_registry(name: str) -> tuple[Image, str]:
         ref = reference.parse(name)
     except ValueError as error:
         raise UsageError.of(
-            "that is no image", name, str(error), "homeport deploy ghcr.io/ME/APP:TAG"
+            "that is no image",
+            words.sentence(name, 80),
+            words.sentence(str(error)),
+            "homeport deploy ghcr.io/ME/APP:TAG",
         ) from None
     login = credentials.find(ref.login)
     image = registry.resolve(ref, login, name)
@@ -46,6 +51,26 @@ def from_local(name: str, app: str) -> Image:
     parts = [data.get("Os", "linux"), data.get("Architecture", ""), data.get("Variant", "")]
     platform = "/".join(part for part in parts if part)
     return Image(ref, "", (platform,), int(data.get("Size", 0)))
+
+
+def named(compose: str, service: str) -> str:
+    """The image that a compose file's text names for a service, read without Compose; "" if unsure.
+
+    Good enough to know its registry by: the service's own ``image:`` line, with this machine's
+    variables, as far as each stands for itself or has a default.
+    """
+    name = f"[\"']?{re.escape(service)}[\"']?"
+    head = rf"^services:[ \t]*\n(?:.*\n)*?([ \t]+){name}:[ \t]*\n"
+    # its block: what is set in deeper than its name
+    block = re.search(rf"{head}((?:\1[ \t]+.*\n|[ \t]*\n)*)", compose + "\n", re.MULTILINE)
+    line = re.search(r"^[ \t]+image:[ \t]*([^\s#]+)", block[2], re.MULTILINE) if block else None
+    text = line[1].strip("\"'") if line else ""
+    text = re.sub(r"\$\{(\w+)(?::?-([^}]*)|:?\?[^}]*)?\}", _variable, text)
+    return "" if "$" in text else text
+
+
+def _variable(found: re.Match[str]) -> str:
+    return os.environ.get(found[1]) or found[2] or "$"
 
 
 def of_compose(path: Path, settings: Settings, local: bool = False) -> str:

@@ -26,6 +26,10 @@ class View(Protocol):
 def for_terminal(out: TextIO | None = None, verbose: bool = False) -> View:
     """A live view where ``out`` (stderr) is a terminal a person looks at, else plain lines."""
     out = out or sys.stderr
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from homeport.control.github import Grouped
+
+        return Grouped(out, verbose)
     plain = not out.isatty() or "CI" in os.environ or os.environ.get("TERM") == "dumb"
     if plain:
         return Plain(out, verbose)
@@ -69,7 +73,7 @@ class Plain:
             self._causes[step_id(step)] = cause(step)
         mode = f", {event['mode']}" if event.get("mode") else ""
         if event.get("release"):
-            self._say(f"release {event['release']}{mode}, {len(self._causes)} steps")
+            self._say(f"release {event['release']}{mode}, {len(event.get('steps', ()))} steps")
         for skip in event.get("skips", ()) if self._verbose else ():
             self._say(f"  - {step_id(skip)} left out: {reason(skip)}")
         for notice in event.get("notices", ()):

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import socket
 
-from homeport.control import hostkeys
-from homeport.errors import ConnectError, HomeportError, HostKeyChanged, HostKeyUnknown
+from homeport.control import github, hostkeys, keys
+from homeport.errors import (
+    ConnectError,
+    HomeportError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    LoginRefused,
+)
+
+#: how a job gets the host's key: from the host itself, never from who answers on the network
+IN_CI = (
+    f"set the variable {hostkeys.VARIABLE} of the environment or repository to the line that"
+    " `cat /etc/ssh/ssh_host_ed25519_key.pub` prints on the host itself (homeport setup prints it"
+    " too); not to what ssh-keyscan says, which trusts whoever answers"
+)
 
 
 def unknown(name: str, key: hostkeys.HostKey) -> HomeportError:
@@ -14,9 +27,36 @@ def unknown(name: str, key: hostkeys.HostKey) -> HomeportError:
         "its host key has never been seen",
         name,
         f"it shows {key.kind} {key.fingerprint}; nothing was sent to it",
-        f"homeport setup --host USER@{name} compares and pins it; in CI put the line of the "
-        f"host's /etc/ssh/ssh_host_ed25519_key.pub into {hostkeys.VARIABLE}",
+        (
+            IN_CI
+            if github.active()
+            else f"homeport setup --host USER@{name} compares and pins it; in CI put the line of"
+            f" the host's /etc/ssh/ssh_host_ed25519_key.pub into {hostkeys.VARIABLE}"
+        ),
     )
+
+
+def no_host_key(why: str) -> HomeportError:
+    """What ``HOMEPORT_HOST_KEY`` holds is not a public key, for the reason ``why``."""
+    return HostKeyUnknown.of(
+        "that is not a host's public key",
+        hostkeys.VARIABLE,
+        f"{why}; nothing was sent to the host",
+        IN_CI if github.active() else "the line of /etc/ssh/ssh_host_ed25519_key.pub of the host",
+    )
+
+
+def login(where: str, why: str) -> HomeportError:
+    """The host is the right one and lets nobody in, with what SSH says."""
+    what, offered = "the host refused the login", "no key or password it was offered"
+    mend = f"homeport setup --host USER@ADDRESS authorises your key; {keys.VARIABLE}=FILE"
+    mend += " names another"
+    if github.active() and not keys.given():
+        what = f"no key was given: the secret {keys.VARIABLE} is not set"
+        mend = "put the text of the deploy key's file into it, in the environment or repository"
+    elif github.active():
+        mend = f"homeport setup --key FILE.pub, with the public half of the secret {keys.VARIABLE}"
+    return LoginRefused.of(what, where, f"{offered} is accepted there ({why})", mend)
 
 
 def changed(name: str, key: hostkeys.HostKey) -> HomeportError:
@@ -26,8 +66,12 @@ def changed(name: str, key: hostkeys.HostKey) -> HomeportError:
         name,
         f"it shows {key.kind} {key.fingerprint}: another machine answers there, or the host was "
         "installed anew; nothing was sent to it",
-        f"if it was: ssh-keygen -f {hostkeys.pins()} -R '{name}', the same for "
-        f"~/.ssh/known_hosts or {hostkeys.VARIABLE}, then homeport setup",
+        (
+            f"if it was: {IN_CI}"
+            if github.active()
+            else f"if it was: ssh-keygen -f {hostkeys.pins()} -R '{name}', the same for "
+            f"~/.ssh/known_hosts or {hostkeys.VARIABLE}, then homeport setup"
+        ),
     )
 
 

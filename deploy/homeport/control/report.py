@@ -27,6 +27,9 @@ def status(data: Mapping[str, Any], now: float | None = None) -> str:
         for name in ("site", "mode", "image", "digest", "link"):
             if data.get(name):
                 lines.append(f"  {name:<8}{data[name]}")
+    frozen = data.get("frozen")
+    if frozen:
+        lines[1:1] = _frozen(frozen, moment)
     for one in data.get("services") or ():
         health = f", {one['health']}" if one.get("health") else ""
         restarts = f", restarted {one['restarts']}×" if one.get("restarts") else ""
@@ -41,6 +44,16 @@ def status(data: Mapping[str, Any], now: float | None = None) -> str:
     for warning in data.get("warnings") or ():
         lines.append(f"\nwarning: {warning}")
     return "\n".join(lines)
+
+
+def _frozen(frozen: Mapping[str, Any], now: float) -> list[str]:
+    why = f": {frozen['why']}" if frozen.get("why") else ""
+    url = [f"  {'':<8}{frozen['url']}"] if frozen.get("url") else []
+    return [
+        f"  FROZEN  {ago(frozen.get('at'), now)} by {frozen.get('who') or '?'}{why}",
+        *url,
+        "          no deploy until: homeport unfreeze",
+    ]
 
 
 def _releases(data: Mapping[str, Any], live: str, now: float) -> list[str]:

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from homeport.control import hostkeys, survey
+from homeport.control import hostkeys, keys, survey
 from homeport.control.context import LOCAL, Context, parse_host
 from homeport.control.line import Line, LocalLine, Lost
 from homeport.errors import (
@@ -53,7 +53,7 @@ def run(context: Context) -> int:
     finally:
         line.close()
     if target.address != LOCAL:
-        check_login(target)
+        say(for_github(target, check_login(target)))
     say(next_steps(context, target))
     return 0
 
@@ -131,9 +131,9 @@ def public_key(context: Context, line: Line) -> str:
     used = str(getattr(line, "used_key", ""))
     if used:
         return f"{used} {getpass.getuser()}"
-    named = os.environ.get("HOMEPORT_SSH_KEY")
+    named = keys.file()
     folder = Path("~/.ssh").expanduser()
-    places = [Path(named + ".pub").expanduser()] if named else []
+    places = [named.with_name(named.name + ".pub")] if named else []
     places += [folder / f"id_{kind}.pub" for kind in ("ed25519", "ecdsa", "rsa")]
     for path in places:
         if path.is_file():
@@ -221,12 +221,15 @@ def command(line: Line, shell: str, stdin: bytes) -> tuple[int, str]:
     return pipe.finish()
 
 
-def check_login(target: HostAddress) -> None:
-    """Logs in as the agent's user, as every later command will."""
+def check_login(target: HostAddress) -> str:
+    """Logs in as the agent's user, as every later command will; the host's key."""
     from homeport.control import ssh
 
     try:
-        ssh.connect(replace(target, user=AGENT_USER)).close()
+        line = ssh.connect(replace(target, user=AGENT_USER))
+        key = line.host_key
+        line.close()
+        return key
     except LoginRefused as error:
         why = Problem(
             "everything is there, but your key does not open it",
@@ -235,6 +238,14 @@ def check_login(target: HostAddress) -> None:
             "ssh-add, or HOMEPORT_SSH_KEY=FILE",
         )
         raise LoginRefused(why, *error.problems) from None
+
+
+def for_github(target: HostAddress, key: str) -> str:
+    """The two variables with which a job of GitHub Actions finds this host and knows it again."""
+    at = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
+    pairs = (("HOMEPORT_HOST", f"{AGENT_USER}@{at}"), (hostkeys.VARIABLE, key))
+    lines = (f"  {name} = {value}" for name, value in pairs)
+    return "\n".join(["", "For a deploy from GitHub Actions, as variables there:", *lines])
 
 
 def next_steps(context: Context, target: HostAddress) -> str:

@@ -6,15 +6,14 @@ trusted and the policy are set here, on every connection and on every jump host 
 
 from __future__ import annotations
 
+import io
 import logging
-import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homeport.control import hostkeys, refusals
+from homeport.control import hostkeys, keys, refusals
 from homeport.control.line import TAIL, Lost, Pipe
-from homeport.errors import HomeportError, HostKeyUnknown, LoginRefused
+from homeport.errors import HomeportError, LoginRefused
 from homeport.model import HostAddress
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 CONNECT = 15.0
 KEEPALIVE = 15
-KEY = "HOMEPORT_SSH_KEY"
 
 
 class SshPipe:
@@ -89,6 +87,11 @@ class SshLine:
     def used_key(self) -> str:
         """The public key that logged in, as an authorized_keys line, or "" (a password)."""
         return str(getattr(self._connection.client.get_transport(), "used_key", ""))
+
+    @property
+    def host_key(self) -> str:
+        """The host's key that was verified, as a line of its .pub file."""
+        return _key(self._connection.client.get_transport().get_remote_server_key()).text()
 
     def run(self, command: str) -> Pipe:
         from paramiko import SSHException
@@ -157,6 +160,9 @@ def _prepare(target: HostAddress, credentials: dict[str, Any]) -> Any:
         connect_timeout=int(CONNECT),
         connect_kwargs=credentials,
     )
+    if "pkey" in credentials:
+        # what ~/.ssh/config names as the host's key is another one
+        connection.connect_kwargs.pop("key_filename", None)
     hop = connection
     while isinstance(hop, fabric.Connection):
         _trust_only_known(hop)
@@ -167,15 +173,28 @@ def _prepare(target: HostAddress, credentials: dict[str, Any]) -> Any:
 def _credentials(password: str | None) -> dict[str, Any]:
     kwargs: dict[str, Any] = {"banner_timeout": CONNECT, "auth_timeout": CONNECT}
     kwargs["transport_factory"] = _recording_transport()
-    path = os.environ.get(KEY, "")
-    if path:
-        key = Path(path).expanduser()
-        if not key.is_file():
-            raise LoginRefused.of("there is no such key file", f"{KEY}={path}", mend=f"unset {KEY}")
-        kwargs["key_filename"] = [str(key)]
+    path, value = keys.file(), keys.given()
+    if path is not None:
+        kwargs["key_filename"] = [str(path)]
+    elif value:
+        # this key and no other: what else this machine holds is not offered
+        kwargs |= {"pkey": _in_memory(value), "look_for_keys": False, "allow_agent": False}
     if password is not None:
         kwargs["password"] = password
     return kwargs
+
+
+def _in_memory(value: str) -> Any:
+    """The key whose text ``value`` is; raises LoginRefused."""
+    import paramiko
+
+    kind, text = keys.load(value)
+    classes: dict[str, Any] = {
+        "ed25519": paramiko.Ed25519Key,
+        "ecdsa": paramiko.ECDSAKey,
+        "rsa": paramiko.RSAKey,
+    }
+    return classes[kind].from_private_key(io.StringIO(text))
 
 
 def _recording_transport() -> Any:
@@ -223,7 +242,7 @@ def _known(name: str) -> list[tuple[str, PKey]]:
     try:
         given = hostkeys.from_environment()
     except ValueError as error:
-        raise HostKeyUnknown.of(str(error), hostkeys.VARIABLE) from None
+        raise refusals.no_host_key(str(error)) from None
     texts = [f"{name} {key.text()}" for key in given]
     files = [path.read_text(errors="replace") for path in hostkeys.places() if path.is_file()]
     for text in ["\n".join(texts), *files]:
@@ -259,10 +278,5 @@ def _in_words(error: Exception, name: str, where: str, answered: bool) -> Except
         return LoginRefused.of("the key is locked with a passphrase", where, mend=mend)
     # with no key at all to offer, paramiko raises its plainest error
     if isinstance(error, paramiko.AuthenticationException) or answered:
-        return LoginRefused.of(
-            "the host refused the login",
-            where,
-            f"no key or password it was offered is accepted there ({error})",
-            f"homeport setup --host USER@ADDRESS authorises your key; {KEY}=FILE names another",
-        )
+        return refusals.login(where, str(error))
     return refusals.unreachable(where, error, CONNECT)

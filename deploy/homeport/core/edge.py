@@ -6,8 +6,6 @@ never changes the configuration. JSON, not a Caddyfile: the Caddyfile adapter re
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Mapping
 
@@ -101,12 +99,6 @@ def config(sites: Mapping[str, Mapping[str, Any]], secret: str) -> dict[str, Any
         "logging": {"logs": {"default": {"level": "WARN"}}},
         "apps": {"http": {"grace_period": "30s", "servers": servers}},
     }
-
-
-def fingerprint(sites: Mapping[str, Mapping[str, Any]]) -> str:
-    """A short hash of what the edge was told, without its secret."""
-    text = json.dumps(config(sites, ""), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _server(port: int, apps: list[str], sites: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ class EdgeFacts:
     exists: bool = False
     running: bool = False
     version: str = ""
-    config: str = ""
     ports: tuple[int, ...] = ()
     networks: tuple[str, ...] = ()
     #: app name → what the edge was told of its site

@@ -14,12 +14,12 @@ from typing import Any, BinaryIO, Mapping
 
 from homeport import wire
 from homeport.errors import HomeportError, Internal, NotSetUp, Problem, UsageError
-from homeport.host import detach, requests
+from homeport.host import detach, joining, requests
 from homeport.host.paths import Paths, from_environment
 from homeport.model import Request, Verdict
 
 READS = ("status", "history", "plan", "logs")
-CHANGES = ("deploy", "rollback", "shared", "remove", "recover")
+CHANGES = ("deploy", "rollback", "shared", "remove", "recover", "freeze", "unfreeze")
 RUN_ID = re.compile(r"\A[0-9]{8}T[0-9]{6}-[0-9a-f]{4}(-recover|-back|-guard[0-9])*\Z")
 
 
@@ -64,9 +64,13 @@ def _answer(payload: bytes, stdin: BinaryIO, stdout: BinaryIO, tell: Any) -> int
         return _attach(paths, request, stdout, tell)
     if request.verb in CHANGES:
         _need_image(request, stdin, tell)
-        run = detach.new_run()
-        tell({"e": "run", "run": run, "verb": request.verb, "app": request.app})
-        detach.start(paths, run, payload)
+        with joining.door(paths, request.key):
+            run = joining.going_on(paths, request.key) or detach.new_run()
+            tell({"e": "run", "run": run, "verb": request.verb, "app": request.app})
+            if (paths.runs / f"{run}.jsonl").exists():
+                tell({"e": "notice", "text": f"run {run} was begun for this job: following it"})
+            else:
+                detach.start(paths, run, payload)
         return detach.follow(paths, run, stdout)
     raise UsageError(Problem(f"the agent knows no verb {request.verb!r}", "request"))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Iterator
 
 from homeport import wire
+from homeport.host import joining
 from homeport.host.paths import Paths
 from homeport.host.store import Lock, Store
 
@@ -105,6 +106,8 @@ def guardian(app: str, run: str) -> int:
 
     paths = from_environment(app)
     request = wire.read_frame(sys.stdin.buffer)
+    # kept open to the end: a second request of the same key sees by it that this run goes on
+    joining.claim(paths, run, request)
     (paths.runs / f"{run}.jsonl").touch()
     if _forked(app, run, request) == 0:
         return 0

@@ -47,7 +47,6 @@ class Edge:
             exists=True,
             running=bool(seen["State"]["Running"]),
             version=str(labels.get("homeport.caddy", "")),
-            config=edges.fingerprint(sites),
             ports=ports,
             networks=tuple(one for one in networks if one != NETWORK),
             sites=sites,

@@ -6,6 +6,8 @@ already there is its success.
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any, Callable, Mapping
 
 from homeport.core import edge as edges
@@ -16,6 +18,8 @@ from homeport.host.context import Context
 from homeport.host.paths import write
 
 Args = Mapping[str, Any]
+#: what Docker files the login of its default registry under
+HUB_LOGIN = "https://index.docker.io/v1/"
 #: what an operation answers: a note for people, or nothing
 Op = Callable[[Context, Args], str]
 
@@ -54,12 +58,28 @@ def pull(ctx: Context, args: Args) -> str:
             told[0] = done
             ctx.progress("pull", ref.split("@")[0], done, total)
 
-    ctx.engine.pull(ref, ctx.request.auth, progress)
+    ctx.engine.pull(ref, login_for(ref, ctx.request.auth), progress)
     if ctx.engine.image(ref) is None:
         raise HostFault(
             Problem("the image is not there after its pull", ref, "", "docker image ls")
         )
     return ""
+
+
+def login_for(ref: str, auth: str) -> str:
+    """``auth`` if it is the login of the registry that ``ref`` names, else none.
+
+    A rollback brings the login of today's registry; an older release may be from another one, and
+    the Engine would hand the login to whichever it pulls from.
+    """
+    first, slash, _ = ref.partition("/")
+    named = slash and (any(mark in first for mark in ".:[") or first == "localhost")
+    try:
+        server = str(json.loads(base64.urlsafe_b64decode(auth)).get("serveraddress", ""))
+    except (ValueError, AttributeError):
+        return ""
+    mine = first if named and first != "docker.io" else HUB_LOGIN
+    return auth if server == mine else ""
 
 
 def shared_up(ctx: Context, args: Args) -> str:

@@ -28,7 +28,9 @@ def link(ctx: Context, args: Args) -> str:
         return "requests wait"
     begun = ctx.figures.pop("hold_at", None)
     if begun is not None:
-        ctx.figures["held_s"] = round(float(ctx.figures.get("held_s", 0.0)) + now - begun, 3)
+        held = round(now - begun, 3)
+        ctx.figures["held_s"] = round(float(ctx.figures.get("held_s", 0.0)) + held, 3)
+        ctx.figures["longest_hold_s"] = max(float(ctx.figures.get("longest_hold_s", 0.0)), held)
         return f"held {now - begun:.2f} s"
     return ""
 

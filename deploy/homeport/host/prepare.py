@@ -11,7 +11,7 @@ from typing import Any, Mapping
 
 from homeport import wire
 from homeport.core import edge as edges
-from homeport.core import envfile
+from homeport.core import envfile, freeze
 from homeport.core import link as links
 from homeport.core import plan as plans
 from homeport.core import policy, recovery
@@ -33,6 +33,8 @@ class Made:
     plan: Plan
     problems: tuple[Problem, ...] = ()
     same: bool = False
+    #: the first of the problems is a freeze
+    frozen: bool = False
 
 
 def _settings(ctx: Context) -> tuple[Settings, Image]:
@@ -90,7 +92,7 @@ def deploy(ctx: Context) -> Made:
     if ctx.engine.image(pinned) is not None:
         facts = replace(facts, images=facts.images | {pinned})
     choice = policy.choose(settings, rendered, facts)
-    release = _release(ctx, settings, rendered, place, choice.mode)
+    release = _release(ctx, settings, rendered, place, choice.mode, image)
     ctx.fresh = release
     ctx.wanted = edges.wanted(facts.edge, settings.app, edges.site_of(settings, rendered.network))
     plan = plans.deploy(facts, release, rendered, choice, ctx.wanted, policy.warnings(facts))
@@ -100,7 +102,10 @@ def deploy(ctx: Context) -> Made:
     )
     live = facts.committed
     same = live is not None and live.fingerprint == release.fingerprint and facts.running(live)
-    return Made(facts, release, plan, problems, same)
+    frozen = None if ctx.request.unfreeze else facts.history.freeze
+    if frozen:
+        problems = (freeze.problem(frozen, facts.now), *problems)
+    return Made(facts, release, plan, problems, same, frozen is not None)
 
 
 def _pin(ctx: Context, image: Image) -> str:
@@ -117,7 +122,7 @@ def _next_number(ctx: Context) -> int:
 
 
 def _release(
-    ctx: Context, settings: Settings, rendered: Rendered, place: Place, mode: Any
+    ctx: Context, settings: Settings, rendered: Rendered, place: Place, mode: Any, image: Image
 ) -> Release:
     monitor = ctx.request.monitor if ctx.request.monitor is not None else rendered.monitor
     return Release(
@@ -134,6 +139,8 @@ def _release(
         monitor=monitor,
         policies=rendered.policies,
         cause=ctx.request.cause,
+        # without a digest it is what Docker unpacked, which compares with nothing
+        size=image.size if image.digest else 0,
     )
 
 
@@ -221,12 +228,14 @@ def tell_run(paths: Paths, run: str, event: Mapping[str, Any]) -> None:
 
 def plan_only(ctx: Context) -> dict[str, Any]:
     """What ``homeport plan`` answers: the plan of the deploy, and what stands against it."""
-    found = recovery.plan(ctx.facts())
+    known = ctx.facts()
+    found, frozen = recovery.plan(known), known.history.freeze
     made = deploy(ctx)
     answer = as_event(made.plan)
     answer["problems"] = [wire.plain(one) for one in made.problems]
     answer["recovery"] = [wire.plain(one) for one in found.steps]
     answer["same"] = made.same
+    answer["frozen"] = wire.plain(frozen)
     return answer
 
 

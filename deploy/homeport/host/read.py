@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from homeport.core import envfile, policy, recovery
@@ -43,6 +44,7 @@ def status(ctx: Context) -> dict[str, Any]:
             "mem_available": facts.host.mem_available,
         },
         "backup": "not configured",
+        "frozen": asdict(facts.history.freeze) if facts.history.freeze else None,
     }
     return answer
 

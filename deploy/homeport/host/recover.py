@@ -104,7 +104,8 @@ def _close(ctx: Context, run_: str, verb: str, release: str, committed: str, tak
         sentence = f"{verb} {release} was interrupted before its handover and taken back".replace(
             "  ", " "
         )
-    verdict = Verdict(outcome, code, sentence, release, run_)
+    figures = records.serving(ctx.store, ctx.paths.app, run_)
+    verdict = Verdict(outcome, code, sentence, release, run_, (), figures)
     ctx.store.append({"k": "end", **records.record(verdict)})
     prepare.tell_run(ctx.paths, run_, {"e": "verdict", **asdict(verdict)})
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 import traceback
-from typing import Callable
+from typing import Callable, cast
 
 from homeport.core import edge as edges
 from homeport.core import plan as plans
 from homeport.core import recovery
-from homeport.errors import HomeportError, Internal, Problem, Refused, TakenBack
+from homeport.errors import Frozen, HomeportError, Internal, Problem, Refused, TakenBack
 from homeport.host import prepare, records, recover
 from homeport.host.context import Context
 from homeport.host.execute import execute
@@ -32,7 +32,7 @@ def run(ctx: Context) -> Verdict:
         return records.failed(ctx, error, "refused")
     ctx.store.keep_ballast()
     try:
-        return _VERBS["shared" if ctx.request.shared else ctx.request.verb](ctx)
+        return _again(ctx) or _VERBS["shared" if ctx.request.shared else ctx.request.verb](ctx)
     except HomeportError as error:
         return records.end(
             ctx, records.failed(ctx, error, "refused" if isinstance(error, Refused) else "failed")
@@ -47,15 +47,36 @@ def run(ctx: Context) -> Verdict:
         lock.release()
 
 
+def _again(ctx: Context) -> Verdict | None:
+    """The verdict of the run that did already what this request asks, where there is one.
+
+    An earlier run of the key that nobody carries out any more is recovered first, and decided by
+    how that ends.
+    """
+    key = ctx.request.key
+    if not key or all(one.key != key for one in ctx.store.history().runs):
+        return None
+    recover.before_another(ctx)
+    run = ctx.store.history().answered(key)
+    if run is None or run.end is None:
+        return None
+    ctx.notice(f"run {run.id} has done this already: its verdict again, nothing is started")
+    figures = run.end.get("figures")
+    now = records.serving(ctx.store, ctx.paths.app, run.id)
+    told = {**(figures if isinstance(figures, dict) else {}), **now}
+    outcome, sentence = run.end.get("outcome"), str(run.end.get("sentence", ""))
+    return Verdict(cast(Outcome, outcome), 0, sentence, run.release, run.id, (), told)
+
+
 def _deploy(ctx: Context) -> Verdict:
     made = _preflight(ctx, prepare.deploy)
     live = made.facts.committed
     same = live is not None and made.same and not ctx.request.force
     # a deploy that changes nothing uses up no number
-    name = live.id if live and same else made.release.id
-    records.begin(ctx, name, live.id if live else "")
+    name = live.id if live and same else "" if made.frozen else made.release.id
+    records.begin(ctx, name, live.id if live else "", **records.asked(ctx))
     if made.problems:
-        raise Refused(*made.problems)
+        raise (Frozen if made.frozen else Refused)(*made.problems)
     if live and same:
         sentence = f"{live.id} is already live with this image and configuration"
         return records.end(ctx, Verdict("already-live", 0, sentence, live.id, ctx.run))
@@ -66,7 +87,7 @@ def _deploy(ctx: Context) -> Verdict:
 def _rollback(ctx: Context) -> Verdict:
     made = _preflight(ctx, prepare.rollback)
     live = made.facts.committed
-    records.begin(ctx, made.release.id, live.id if live else "")
+    records.begin(ctx, made.release.id, live.id if live else "", **records.asked(ctx))
     if made.same:
         sentence = f"{made.release.id} is live already"
         return records.end(ctx, Verdict("already-live", 0, sentence, made.release.id, ctx.run))
@@ -107,6 +128,21 @@ def _shared(ctx: Context) -> Verdict:
     )
 
 
+def _freeze(ctx: Context) -> Verdict:
+    recover.before_another(ctx)
+    records.begin(ctx, "", "", freeze=True)
+    sentence = "deploys are refused from now on; homeport unfreeze lifts it"
+    return records.end(ctx, Verdict("frozen", 0, sentence, "", ctx.run))
+
+
+def _unfreeze(ctx: Context) -> Verdict:
+    recover.before_another(ctx)
+    if ctx.store.history().freeze is None:
+        return Verdict("nothing-to-do", 0, "deploys are not frozen", "", ctx.run)
+    records.begin(ctx, "", "", freeze=False)
+    return records.end(ctx, Verdict("unfrozen", 0, "deploys are possible again", "", ctx.run))
+
+
 def _remove(ctx: Context) -> Verdict:
     facts = ctx.facts()
     ctx.wanted = edges.wanted(facts.edge, ctx.paths.app, None)
@@ -136,6 +172,8 @@ _VERBS: dict[str, Callable[[Context], Verdict]] = {
     "shared": _shared,
     "remove": _remove,
     "recover": _recover,
+    "freeze": _freeze,
+    "unfreeze": _unfreeze,
 }
 
 

@@ -47,5 +47,5 @@ def carry_out(app: str, run: str, payload: bytes) -> int:
 
 
 def _forget_old_runs(paths: Paths, keep: int = 50) -> None:
-    for path in sorted(paths.runs.glob("*"), key=lambda one: one.name)[: -2 * keep]:
+    for path in sorted(paths.runs.glob("*"), key=lambda one: one.name)[: -3 * keep]:
         Path(path).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""What the pipeline runs, for people and GitHub alike."""

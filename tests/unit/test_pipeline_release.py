@@ -1,0 +1,182 @@
+"""What ships is what was asked for, by names that can't be something else."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline import base, choose, cloudflared, release, sign, way_in
+from pipeline.errors import PipelineError
+
+COMMIT, OTHER = "a" * 40, "b" * 40
+DIGEST = "sha256:" + "c" * 64
+HOSTILE = ["$(id)", "a;b", "-oProxyCommand=x", "../x", f"{COMMIT}\n", "main", COMMIT[:7], " "]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, COMMIT.upper()])
+def test_no_commit(text: str) -> None:
+    with pytest.raises(PipelineError, match="That is no commit"):
+        choose.wanted(text, OTHER)
+
+
+def test_the_commit_that_was_asked_for_else_the_newest() -> None:
+    assert (choose.wanted(COMMIT, OTHER), choose.wanted("", OTHER)) == (COMMIT, OTHER)
+    with pytest.raises(PipelineError):
+        choose.wanted("", "")
+
+
+def test_main_moves_only_where_nobody_chose() -> None:
+    assert choose.tags(COMMIT, "") == f"sha-{COMMIT} main"
+    assert choose.tags(COMMIT, COMMIT) == f"sha-{COMMIT}"
+
+
+def test_the_repository_is_in_lower_case() -> None:
+    assert choose.repository("Owner/Some.App") == "ghcr.io/owner/some.app"
+    for text in ("", "owner", "a/b/c", "a/b\n", "a/$(id)"):
+        with pytest.raises(PipelineError):
+            choose.repository(text)
+
+
+@pytest.mark.parametrize(
+    ("tag", "ours", "says"),
+    [
+        ("v1.2.3", "1.2.3", "1.2.3"),
+        ("v1.2.3-rc.1", "1.2.3-rc.1", "1.2.3-rc.1"),
+        ("v1.2.3", "1.2.4", "disagree"),
+        ("1.2.3", "1.2.3", "makes no release"),
+        ("v1.2.3\n", "1.2.3", "makes no release"),
+        ("v1.2.3;x", "1.2.3", "makes no release"),
+        ("v1.2", "1.2", "makes no release"),
+    ],
+)
+def test_the_version_of_a_tag(tag: str, ours: str, says: str) -> None:
+    try:
+        said = release.version(tag, ours)
+    except PipelineError as refused:
+        said = str(refused)
+    assert says in said
+
+
+def test_nothing_is_signed_under_a_name_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both halves of what is signed are matched whole before cosign is called."""
+    monkeypatch.setenv("COSIGN_PRIVATE_KEY", "x")
+    monkeypatch.setattr(sign, "command", lambda image: pytest.fail(f"would sign {image}"))
+    for place, digest in (("ghcr.io/o/r;id", DIGEST), ("ghcr.io/o/r", DIGEST + "\n"), ("", "")):
+        monkeypatch.setenv("REPOSITORY", place)
+        monkeypatch.setenv("DIGEST", digest)
+        with pytest.raises(PipelineError):
+            sign.main()
+
+
+def test_the_summary_says_what_vouches() -> None:
+    image = f"ghcr.io/o/r@{DIGEST}"
+    assert "Nothing vouches" in sign.vouched(image, "", False)
+    both = sign.vouched(image, "https://x", True)
+    assert "gh attestation verify" in both and "--repo o/r" in both and "cosign verify" in both
+    assert "Nothing" not in both
+
+
+def test_a_key_is_not_on_the_command_line() -> None:
+    assert "env://COSIGN_PRIVATE_KEY" in sign.command("x") and sign.command("x")[-1] == "x"
+
+
+@pytest.mark.parametrize(
+    ("labels", "layers", "moved"),
+    [
+        ({base.LABEL: DIGEST}, [], False),
+        ({base.LABEL: "sha256:old"}, ["1", "2", "3"], True),
+        ({}, ["1", "2", "3"], False),
+        ({}, ["1", "x", "3"], True),
+        ({}, ["1"], True),
+    ],
+)
+def test_whether_the_base_has_moved(labels: dict[str, Any], layers: list[str], moved: bool) -> None:
+    assert base.moved(labels, layers, {"Digest": DIGEST, "Layers": ["1", "2"]})[0] is moved
+
+
+def test_the_base_is_the_one_the_dockerfile_names() -> None:
+    root = Path(__file__).parents[2]
+    assert base.base_name((root / "Dockerfile").read_text()).startswith("python:")
+    with pytest.raises(PipelineError):
+        base.base_name("FROM x\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "way", "says"),
+    [
+        ("deploy", "", ("deploy", "direct")),
+        ("rollback", "cloudflare", ("rollback", "cloudflare")),
+        ("rolback", "", "the verb is 'rolback'"),
+        ("", "", "the verb is ''"),
+        ("deploy", "tunnel", "HOMEPORT_WAY_IN is 'tunnel'"),
+        ("deploy", "direct\n", "HOMEPORT_WAY_IN is"),
+    ],
+)
+def test_a_word_that_is_none_of_ours(verb: str, way: str, says: Any) -> None:
+    """A wrong word would skip every step and look like a success."""
+    try:
+        assert way_in.words({"VERB": verb, "WAY_IN": way}) == says
+    except PipelineError as refused:
+        assert str(says) in str(refused)
+
+
+def test_a_program_with_another_checksum_is_not_kept(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"program")
+    good = hashlib.sha256(b"program").hexdigest()
+    for wrong in ("0" * 64, "", good.upper(), good + "\n"):
+        with pytest.raises(PipelineError):
+            cloudflared.fetch("", wrong, tmp_path / "bin", source.as_uri())
+    assert not (tmp_path / "bin").exists()
+    program = cloudflared.fetch("", good, tmp_path / "bin", source.as_uri())
+    assert program.read_bytes() == b"program" and program.stat().st_mode & stat.S_IXUSR
+
+
+def test_where_cloudflared_lies() -> None:
+    assert cloudflared.address("2026.1.0", "aarch64").endswith("/2026.1.0/cloudflared-linux-arm64")
+    for version, machine in (("latest", "x86_64"), ("../x", "x86_64"), ("2026.1.0", "sparc")):
+        with pytest.raises(PipelineError):
+            cloudflared.address(version, machine)
+
+
+@pytest.mark.parametrize(
+    "host", ["pi@a.example.org;id", "x@$(id).org", "pi", "pi@-oX=y.org", "a.b\n"]
+)
+def test_no_name_for_ssh_config(host: str) -> None:
+    with pytest.raises(PipelineError, match="Which host"):
+        cloudflared.host_name(host)
+
+
+@pytest.mark.parametrize("before", [None, "", "Host other\n  User me\n"])
+def test_ssh_config_is_as_before_afterwards(before: str | None, tmp_path: Path) -> None:
+    """Ours stands first, is written twice without a trace, is private, and goes again."""
+    path = tmp_path / ".ssh" / "config"
+    if before is not None:
+        path.parent.mkdir()
+        path.write_text(before)
+    ours = cloudflared.entry(cloudflared.host_name("pi@pi.example.org:22"), Path("/x/cloudflared"))
+    for _ in range(2):
+        cloudflared.configure(path, ours)
+        assert path.read_text() == ours + (before or "")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    cloudflared.configure(path, "")
+    assert (path.read_text() if path.exists() else "") == (before or "")
+
+
+def test_fabric_takes_the_tunnel_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine's SSH connection reads that file, and goes through the program named in it."""
+    import fabric
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    program = Path("/x/cloudflared")
+    cloudflared.configure(
+        tmp_path / ".ssh" / "config", cloudflared.entry("pi.example.org", program)
+    )
+    through = fabric.Connection("pi.example.org", user="pi").gateway
+    assert through == "/x/cloudflared access ssh --hostname pi.example.org"
+    assert fabric.Connection("other.example.org", user="pi").gateway is None
