@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -45,16 +46,24 @@ CHANGES = (
 
 @dataclass(frozen=True)
 class Processor:
-    """One kind of processor: as Docker, Debian and QEMU call it."""
+    """One kind of processor: as Docker, Debian, QEMU and `uname -m` call it."""
 
     platform: str
     debian: str
     qemu: str
+    machine: str
 
 
-ARM64 = Processor("linux/arm64", "arm64", "qemu-aarch64")
-ARM_V7 = Processor("linux/arm/v7", "armhf", "qemu-arm")
-FOREIGN = (ARM64, ARM_V7)
+PROCESSORS = (
+    Processor("linux/amd64", "amd64", "qemu-x86_64", "x86_64"),
+    Processor("linux/arm64", "arm64", "qemu-aarch64", "aarch64"),
+    Processor("linux/arm/v7", "armhf", "qemu-arm", "armv7l"),
+)
+
+
+def foreign(machine: str) -> list[Processor]:
+    """The processors that are not the one of a machine which calls itself so."""
+    return [one for one in PROCESSORS if one.machine != machine]
 
 
 def lacking(said: dict[str, str | None]) -> list[str]:
@@ -78,7 +87,7 @@ def lacking(said: dict[str, str | None]) -> list[str]:
 
 def _lacking() -> list[str]:
     said: dict[str, str | None] = {}
-    for one in FOREIGN:
+    for one in foreign(platform.machine()):
         try:
             said[one.qemu] = (BINFMT / one.qemu).read_text(encoding="utf-8")
         except OSError:
@@ -87,15 +96,16 @@ def _lacking() -> list[str]:
 
 
 def ensure_emulation(talk: Talk) -> None:
-    """Make sure that containers for arm64 and arm/v7 run on this machine.
+    """Make sure that containers for all three platforms run on this machine.
 
+    On another system than Linux, Docker runs in a machine of its own, which brings emulation.
     Installs QEMU from Debian and registers it where it may (root on Debian, and `CI` or
     `HOMEPORT_YES` set); it lasts until the machine is booted. Running it again changes nothing.
 
     Raises:
         LabError: emulation is missing and must not be installed here, or does not come up.
     """
-    if not _lacking():
+    if platform.system() != "Linux" or not _lacking():
         return
     with state.lock("emulation"):
         lacks = _lacking()
@@ -105,7 +115,7 @@ def ensure_emulation(talk: Talk) -> None:
             raise LabError(
                 "Images for other processors cannot be run here.",
                 f"the kernel knows no emulator for: {', '.join(lacks)}",
-                "docker run --privileged --rm tonistiigi/binfmt --install arm64,arm",
+                "docker run --privileged --rm tonistiigi/binfmt --install all",
             )
         with state.lock("engine"):
             if not shutil.which("update-binfmts") or not shutil.which("qemu-arm-static"):
@@ -163,11 +173,12 @@ def ensure_bases(talk: Talk) -> str:
     with state.lock("foreign"):
         if not _in_registry(tag):
             debootstrap.ensure_debootstrap(talk)
-            talk(f"making Python base images for {', '.join(one.platform for one in FOREIGN)}")
+            others = foreign(platform.machine())
+            talk(f"making Python base images for {', '.join(one.platform for one in others)}")
             whole = PYTHON.rpartition(":")[0] + f":{tag}"
-            own = f"{whole}-amd64"
+            own = f"{whole}-own"
             with ThreadPoolExecutor() as pool:
-                made = list(pool.map(lambda one: _make(one, f"{whole}-{one.debian}"), FOREIGN))
+                made = list(pool.map(lambda one: _make(one, f"{whole}-{one.debian}"), others))
             docker("tag", Images.python, own)
             for one in (own, *made):
                 docker("push", "-q", one, timeout=300)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lab.foreign import lacking
+from lab.foreign import foreign, lacking
 from pipeline import builder, image, image_bench, layout, markers, names, probe, publish
 from pipeline.errors import PipelineError
 
@@ -404,3 +404,16 @@ def test_broken_promises() -> None:
         "only 2 platforms answer",
         "2 builds of arm64 gave 2 manifests",
     ]
+
+
+@pytest.mark.parametrize(
+    "machine,others",
+    [
+        ("x86_64", ["linux/arm64", "linux/arm/v7"]),
+        ("aarch64", ["linux/amd64", "linux/arm/v7"]),
+        ("riscv64", ["linux/amd64", "linux/arm64", "linux/arm/v7"]),
+    ],
+)
+def test_foreign_processors(machine: str, others: list[str]) -> None:
+    """A machine emulates all but its own processor."""
+    assert [one.platform for one in foreign(machine)] == others
