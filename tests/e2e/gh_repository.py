@@ -48,14 +48,21 @@ class Repository:
     def workspace(self) -> Path:
         return self.folder / "workspace"
 
-    def create(self) -> str:
-        """Make it of this checkout's files, committed or not; the first commit."""
+    def create(self, changes: Mapping[str, tuple[str, str]]) -> str:
+        """Make it of this checkout's files, committed or not; the first commit.
+
+        ``changes``: file → a text in it and what stands there instead.
+        """
         self.origin.mkdir(parents=True)
         listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         for name in filter(None, git(TOP, *listed).split("\0")):
             if (TOP / name).is_file():
                 (self.origin / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(TOP / name, self.origin / name)
+        for name, (old, new) in changes.items():
+            path = self.origin / name
+            assert old in path.read_text(), f"{name} has no {old!r}"
+            path.write_text(path.read_text().replace(old, new))
         git(self.origin, "init", "-q", "-b", "main")
         return self.commit("Begin")
 
