@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 ENGINE := .venv-engine
 # what the agent is made of, and nothing of the controller's
 AGENT_TESTS := $(wildcard tests/unit/test_core_*.py tests/unit/test_host_*.py) tests/unit/test_wire.py tests/unit/test_errors.py
+# scenarios that measure nothing: they may share the machine with others
+ASIDE := tests/e2e/test_pipeline.py tests/e2e/test_github.py tests/e2e/test_gh_expressions.py
 CODE := deploy foodbudget migrations app_factory.py config.py gunicorn.conf.py tests
 
 .PHONY: help demo test test-fast test-agent bench lint format lock audit secrets scan ci image
@@ -24,7 +26,8 @@ test: lint ## run every test there is, on real parts, and hold coverage to its b
 	$(BIN)/python -m lab.prepare
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report= tests/unit tests/app tests/policy
-	$(BIN)/python -m pytest --cov --cov-append --cov-report= tests/contract tests/e2e
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-append --cov-report= --durations=15 tests/contract $(ASIDE)
+	$(BIN)/python -m pytest --cov --cov-append --cov-report= --durations=15 tests/e2e $(ASIDE:%=--ignore=%)
 	$(BIN)/python -m pipeline.coverage
 
 test-fast: $(BIN)/ready ## run what needs no Docker; PYTHON=python3.12 for another Python

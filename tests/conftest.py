@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,25 @@ SET_ASIDE = {
     for name in list(os.environ)
     if name.startswith("GITHUB_") or name in OWN
 }
+#: suites on real parts, whose modules each set up what they need
+REAL = {"contract", "e2e"}
+#: modules that use the one registry and the one builder of the lab, or take them away to try
+ONE_REGISTRY = {"test_lab", "test_setup", "test_pipeline_image", "test_pipeline"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known where xdist does not."""
+    config.addinivalue_line("markers", "xdist_group(name): tests of a group run on one worker")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a module on real parts together where tests run in parallel, and some modules too."""
+    for item in items:
+        path = Path(item.path)
+        if path.parent.name in REAL and item.get_closest_marker("xdist_group") is None:
+            group = "registry" if path.stem in ONE_REGISTRY else path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

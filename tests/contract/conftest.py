@@ -24,11 +24,6 @@ from tinyapp.driver import Tiny, docker
 HERE = Path(__file__).resolve().parent
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """One edge a host: suites that use it stay on one worker where tests run in parallel."""
-    config.addinivalue_line("markers", "xdist_group(name): tests of a group run on one worker")
-
-
 @pytest.fixture(scope="session")
 def images() -> Images:
     """A Docker Engine that answers, and the lab's images on it."""
