@@ -25,14 +25,14 @@ demo: $(BIN)/ready ## do the main job for real on a throwaway host, under load, 
 test: lint ## run every test there is, on real parts, and hold coverage to its bounds
 	$(BIN)/python -m lab.prepare
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report= tests/unit tests/app tests/policy
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-append --cov-report= --durations=15 tests/contract $(ASIDE)
+	$(BIN)/python -m pytest -n 2 --cov --cov-report= tests/unit tests/app tests/policy
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-append --cov-report= --durations=15 tests/contract $(ASIDE)
 	$(BIN)/python -m pytest --cov --cov-append --cov-report= --durations=15 tests/e2e $(ASIDE:%=--ignore=%)
 	$(BIN)/python -m pipeline.coverage
 
 test-fast: $(BIN)/ready ## run what needs no Docker; PYTHON=python3.12 for another Python
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report= tests/unit tests/app tests/policy
+	$(BIN)/python -m pytest -n 2 --cov --cov-report= tests/unit tests/app tests/policy
 	$(BIN)/python -m pipeline.coverage fast
 
 test-agent: .venv-agent/ready ## run the agent's own tests, on Python 3.10 too: PYTHON=python3.10

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 #: read by the code under test, so that a job's own values would change what it does
 OWN = ("HOMEPORT_HOST", "HOMEPORT_HOST_KEY", "HOMEPORT_SSH_KEY", "HOMEPORT_URL")
@@ -15,25 +16,34 @@ SET_ASIDE = {
     for name in list(os.environ)
     if name.startswith("GITHUB_") or name in OWN
 }
-#: suites on real parts, whose modules each set up what they need
-REAL = {"contract", "e2e"}
-#: modules that use the one registry and the one builder of the lab, or take them away to try
-ONE_REGISTRY = {"test_lab", "test_setup", "test_pipeline_image", "test_pipeline"}
+#: modules that share what a machine has one of: Homeport's edge; the lab's registry and builder,
+#: which some of them take away to try
+TOGETHER = {
+    "edge": {f"test_host_{name}" for name in ("deploy", "doors", "edge", "freeze", "recovery")},
+    "registry": {
+        f"test_{name}" for name in ("github", "lab", "pipeline", "pipeline_image", "setup")
+    },
+}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known where xdist does not."""
-    config.addinivalue_line("markers", "xdist_group(name): tests of a group run on one worker")
+class ByModule(LoadScopeScheduling):
+    """Keeps a module on one worker, and modules that share something too.
+
+    The marker xdist_group would say the same, but pytest 9.2 has no place where xdist 3.8 puts it:
+    such groups are torn apart without a word.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        stem = Path(nodeid.split("::")[0]).stem
+        for group, modules in TOGETHER.items():
+            if stem in modules:
+                return group
+        return stem
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a module on real parts together where tests run in parallel, and some modules too."""
-    for item in items:
-        path = Path(item.path)
-        if path.parent.name in REAL and item.get_closest_marker("xdist_group") is None:
-            group = "registry" if path.stem in ONE_REGISTRY else path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule | None:
+    """`--dist loadfile` means by module, here."""
+    return ByModule(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -32,7 +32,6 @@ from foodbudget.standby import Standby
 from tests.app import test_pages
 from tests.app.browser import PASSWORD, Browser
 
-pytestmark = pytest.mark.xdist_group("postgres")
 ROOT = Path(__file__).parents[2]
 DEADLINE = 15.0
 # 3 s and what a busy machine adds; below the 5 s after which the health check gives up

@@ -17,7 +17,7 @@ from homeport.host.engine import Engine
 from homeport.model import DeployRules, Smoke, Web
 from tinyapp.driver import VOLUMES, WEB, WORKER, Page, Tiny, docker, wait
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("edge")]
+pytestmark = pytest.mark.docker
 MakeApp = Callable[..., Tiny]
 SHARED = """\
   store:

@@ -12,7 +12,7 @@ from homeport.host import doors
 from homeport.model import DeployRules
 from tinyapp.driver import Tiny
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("edge")]
+pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from homeport.host.store import Store
 from homeport.model import Request
 from tinyapp.driver import Page, ask, docker, wait
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("edge")]
+pytestmark = pytest.mark.docker
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -19,7 +19,7 @@ from homeport.host.store import Store
 from homeport.model import Cause, DeployRules
 from tinyapp.driver import Tiny, wait
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("edge")]
+pytestmark = pytest.mark.docker
 MakeApp = Callable[..., Tiny]
 RULES = DeployRules(handover="overlap", start=8.0, drain=2.0)
 KEY, OTHER = "5" * 32, "6" * 32

@@ -21,7 +21,7 @@ from homeport.host.store import Lock, Store
 from homeport.model import DeployRules, Image, Request
 from tinyapp.driver import Tiny, docker, wait
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("edge")]
+pytestmark = pytest.mark.docker
 MakeApp = Callable[..., Tiny]
 
 

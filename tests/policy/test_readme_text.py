@@ -16,12 +16,13 @@ import pytest
 from homeport.control import cli, settings
 
 TOP = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
-README, CONTRIBUTING, _ = (TOP.joinpath(name).read_text("utf-8") for name in DOCUMENTS)
+GUIDES = ("docs/ci.md", "docs/deployment-guide.md", "docs/lab.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *GUIDES)
+README, CONTRIBUTING = (TOP.joinpath(name).read_text("utf-8") for name in DOCUMENTS[:2])
 STRANGER = TOP / "tests" / "e2e" / "strangerapp"
 FENCE = re.compile(r"```.*?```", re.DOTALL)
 #: quoted block → the module that measures it and writes build/evidence/BLOCK.json
-QUOTED = {"demo": "bench.demo", "bench": "bench.compare"}
+QUOTED = {"demo": "bench.demo", "bench": "bench.compare", "image": "pipeline.image_bench"}
 RELEASE = re.compile(r"r\d{4}-[0-9a-f]{7}")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 MEASURE = re.compile(r"\d[\d.,]*\s?(?:ms|s|seconds?|minutes?|[KMG]B|%|×|requests|times)(?!\w)")
@@ -138,7 +139,9 @@ def test_every_file_named_is_there(name: str) -> None:
     text = (TOP / name).read_text("utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     code = re.findall(r"`((?:deploy|tests|docs|foodbudget|migrations)/[\w./-]*)`", text)
-    missing = [path for path in [*links, *code] if not (TOP / path).exists()]
+    beside = (TOP / name).parent
+    missing = [link for link in links if not (beside / link).exists()]
+    missing += [path for path in code if not (TOP / path).exists()]
     assert not missing
 
 
