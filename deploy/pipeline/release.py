@@ -1,4 +1,7 @@
-"""`make release`: a version's tag on the image that is published already, and GitHub's release."""
+"""`make release`: a version's tag on the image that is published already, and GitHub's release.
+
+The tag of its major version, as ``v1``, moves along: other repositories name the action by it.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +63,35 @@ def notes(number: str, image: str) -> str:
     return f"Image: `{image}`\n\n```\nhomeport deploy {image}\n```\n\nVersion {number}."
 
 
+def major(tag: str) -> str:
+    """The short tag that people name the action by: ``v1`` for ``v1.2.3``, none for a candidate."""
+    return "" if "-" in tag else tag.split(".")[0]
+
+
+def move(tag: str, commit: str, repository: str) -> None:
+    """Let a tag of the repository on GitHub point to a commit, whether it is there yet or not.
+
+    Raises:
+        PipelineError: GitHub does not let us.
+    """
+    place = f"repos/{repository}/git/refs"
+    try:
+        asked(
+            "gh",
+            "api",
+            "-X",
+            "PATCH",
+            f"{place}/tags/{tag}",
+            "-f",
+            f"sha={commit}",
+            "-F",
+            "force=true",
+        )
+    except PipelineError:
+        # the first of its kind; if that is not why, this fails too and says so
+        asked("gh", "api", "-X", "POST", place, "-f", f"ref=refs/tags/{tag}", "-f", f"sha={commit}")
+
+
 def main() -> int:
     """Tags the commit's published image and makes the release; reads TAG and REPOSITORY."""
     tag, place = os.environ.get("TAG", ""), names.repository(os.environ.get("REPOSITORY", ""))
@@ -80,6 +112,8 @@ def main() -> int:
     image = f"{place}@{digest}"
     text = notes(number, image)
     asked("gh", "release", "create", tag, "--verify-tag", "--generate-notes", "--notes", text)
+    if short := major(tag):
+        move(short, commit, os.environ.get("GITHUB_REPOSITORY", ""))
     github.summary(f"Released {tag}.\n\n{text}")
     return 0
 

@@ -180,3 +180,26 @@ def test_fabric_takes_the_tunnel_from_there(
     through = fabric.Connection("pi.example.org", user="pi").gateway
     assert through == "/x/cloudflared access ssh --hostname pi.example.org"
     assert fabric.Connection("other.example.org", user="pi").gateway is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "short"), [("v1.2.3", "v1"), ("v0.1.0", "v0"), ("v2.0.0-rc.1", "")]
+)
+def test_the_tag_that_people_name_the_action_by(tag: str, short: str) -> None:
+    assert release.major(tag) == short
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_it_moves_whether_it_is_there_or_not(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GitHub's own program is played: it refuses to change what does not exist."""
+    log, program = tmp_path / "log", tmp_path / "gh"
+    refuse = "" if there else 'case "$*" in *PATCH*) exit 1;; esac\n'
+    program.write_text(f'#!/bin/sh\necho "$*" >> {log}\n{refuse}')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    release.move("v1", COMMIT, "o/r")
+    told = [f"api -X PATCH repos/o/r/git/refs/tags/v1 -f sha={COMMIT} -F force=true"]
+    told += [] if there else [f"api -X POST repos/o/r/git/refs -f ref=refs/tags/v1 -f sha={COMMIT}"]
+    assert log.read_text().splitlines() == told
