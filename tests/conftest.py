@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 #: read by the code under test, so that a job's own values would change what it does
 OWN = ("HOMEPORT_HOST", "HOMEPORT_HOST_KEY", "HOMEPORT_SSH_KEY", "HOMEPORT_URL")
@@ -26,24 +26,26 @@ TOGETHER = {
 }
 
 
-class ByModule(LoadScopeScheduling):
-    """Keeps a module on one worker, and modules that share something too.
+def group(nodeid: str) -> str:
+    """What a test runs together with: its module, and what that shares something with.
 
     The marker xdist_group would say the same, but pytest 9.2 has no place where xdist 3.8 puts it:
     such groups are torn apart without a word.
     """
-
-    def _split_scope(self, nodeid: str) -> str:
-        stem = Path(nodeid.split("::")[0]).stem
-        for group, modules in TOGETHER.items():
-            if stem in modules:
-                return group
-        return stem
+    stem = Path(nodeid.split("::")[0]).stem
+    return next((name for name, modules in TOGETHER.items() if stem in modules), stem)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule | None:
-    """`--dist loadfile` means by module, here."""
-    return ByModule(config, log) if config.getvalue("dist") == "loadfile" else None
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile` means by group, here. (The agent's own venv has no xdist.)"""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = group  # type: ignore[method-assign]
+    return scheduler
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
