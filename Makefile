@@ -103,7 +103,8 @@ way-out: $(ENGINE)/ready
 
 # The engine alone, for .github/actions/deploy: later steps find `homeport` on their PATH.
 engine: $(ENGINE)/ready
-	@if [ -n "$$GITHUB_PATH" ]; then echo "$(CURDIR)/$(ENGINE)/bin" >> "$$GITHUB_PATH"; fi
+	@mkdir -p $(ENGINE)/door && ln -sf ../bin/homeport $(ENGINE)/door/homeport
+	@if [ -n "$$GITHUB_PATH" ]; then echo "$(CURDIR)/$(ENGINE)/door" >> "$$GITHUB_PATH"; fi
 
 $(ENGINE)/ready: deploy/requirements.txt pyproject.toml
 	@echo 'installing the engine into $(ENGINE)' >&2

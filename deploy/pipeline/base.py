@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -40,23 +39,18 @@ def moved(labels: dict[str, Any], layers: list[str], base: dict[str, Any]) -> tu
     return not same, "its lowest layers are " + ("the base's" if same else "not the base's")
 
 
-def _inspect(image: str) -> dict[str, Any]:
-    found = json.loads(asked("skopeo", "inspect", skopeo.registry(image)))
-    return dict(found)
-
-
 def main() -> int:
     """Gives the output ``moved``; reads REPOSITORY."""
     place = names.repository(os.environ.get("REPOSITORY", ""))
     name = base_name(Path("Dockerfile").read_text(encoding="utf-8"))
     official = name if "/" in name else f"docker.io/library/{name}"
-    if not skopeo.digest(f"{place}:main"):
+    if not skopeo.digest(f"{place}:main", absent_is_denied=True):
         text = f"Nothing is published as {place}:main yet, so nothing can be out of date."
         github.summary(text)
         github.output("moved", "false")
         github.say(text)
         return 0
-    base, ours = _inspect(official), _inspect(f"{place}:main")
+    base, ours = skopeo.inspect(official), skopeo.inspect(f"{place}:main")
     answer, why = moved(ours.get("Labels") or {}, ours["Layers"], base)
     github.output("moved", "true" if answer else "false")
     github.summary(f"Base image `{name}`: {'moved' if answer else 'unchanged'} ({why}).")

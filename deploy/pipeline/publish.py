@@ -53,21 +53,22 @@ def mark(repository: str, digest: str, previous: str, talk: Talk) -> None:
     Args:
         repository: with its registry.
         digest: what serves now; the repository has it.
-        previous: what served before; empty where nothing did or nobody knows, and then the tag
-            `previous` stays as it is.
+        previous: what served before; where it is empty, or the repository has it not (an image
+            that was sent by hand), the tag `previous` stays as it is.
 
     Raises:
         LabError: the repository has no such image, or refuses.
     """
     skopeo.ensure(talk)
+    if not skopeo.digest(f"{repository}@{digest}"):
+        why = f"{repository} has no {digest}"
+        raise PipelineError("Nothing can be marked production.", why, "make publish")
     marks = {"production": digest}
     if previous and previous != digest:
-        marks["previous"] = previous
-    # both are there before either is moved
-    for name, one in marks.items():
-        if not skopeo.digest(f"{repository}@{one}"):
-            why = f"{repository} has no {one}"
-            raise PipelineError(f"Nothing can be marked {name}.", why, "make publish")
+        if skopeo.digest(f"{repository}@{previous}"):
+            marks["previous"] = previous
+        else:
+            talk(f"{repository} has no {previous}: the tag previous stays as it is")
     for name, one in marks.items():
         _tag(skopeo.registry(f"{repository}@{one}"), repository, one, name, talk)
 
@@ -91,6 +92,11 @@ def main(argv: Sequence[str]) -> int:
         github.say("usage: python -m pipeline.publish [mark]")
         return 2
     repository = names.repository(os.environ.get("REPOSITORY", ""))
+    if argv and not os.environ.get("DIGEST"):
+        text = "What serves was sent by hand and is in no registry: the marks stay as they are."
+        github.notice(text)
+        github.summary(text)
+        return 0
     digest = names.digest(os.environ.get("DIGEST", ""))
     if argv:
         before = os.environ.get("PREVIOUS", "")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lab.errors import LabError
 from lab.shell import Done, command
@@ -55,26 +58,48 @@ def copy(source: str, target: str, *options: str) -> Done:
     argv += ["--src-tls-verify=false"] if _here(source) else []
     argv += ["--dest-tls-verify=false"] if _here(target) else []
     mend = "docker login REGISTRY, with an account that may write there; or see whether it answers"
-    return command([*argv, source, target], timeout=LIMIT, mend=mend)
+    return command([*argv, source, target], timeout=LIMIT, mend=mend, env=_environment())
 
 
-def digest(reference: str) -> str:
+def digest(reference: str, absent_is_denied: bool = False) -> str:
     """The digest of what a registry holds under a name; empty where it holds nothing there.
 
-    It is computed from the document itself, not taken from the registry's word.
+    It is computed from the document itself, not taken from the registry's word. With
+    ``absent_is_denied`` a refusal counts as nothing there: ghcr.io may say no more of a package
+    that was never pushed.
 
     Raises:
         LabError: the registry does not answer, or refuses.
     """
     name = registry(reference)
     argv = ["skopeo", "inspect", "--raw", *(["--tls-verify=false"] if _here(name) else []), name]
-    done = command(argv, check=False, timeout=120)
+    done = command(argv, check=False, timeout=120, env=_environment())
     if done.returncode == 0:
         return "sha256:" + hashlib.sha256(done.stdout).hexdigest()
     said = done.stderr.decode(errors="replace").strip()
     if "manifest unknown" in said or "name unknown" in said:
         return ""
+    if absent_is_denied and ("denied" in said or "403" in said):
+        return ""
     raise LabError(f"{reference} cannot be read.", said[-500:], "docker login REGISTRY")
+
+
+def inspect(reference: str) -> dict[str, Any]:
+    """What skopeo tells of an image in a registry: ``Digest``, ``Labels``, ``Layers`` and more.
+
+    Raises:
+        LabError: the registry does not answer, or refuses.
+    """
+    argv = ["skopeo", "inspect", registry(reference)]
+    done = command(argv, timeout=120, env=_environment(), mend="docker login REGISTRY")
+    return dict(json.loads(done.stdout))
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and Docker's own login: a runner may have no place where skopeo looks by itself."""
+    login = Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser() / "config.json"
+    known = {"REGISTRY_AUTH_FILE": str(login)} if login.is_file() else {}
+    return {**known, **os.environ}
 
 
 def _here(name: str) -> bool:

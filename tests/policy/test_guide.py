@@ -16,7 +16,7 @@ from policy_workflows import ROOT, parse
 
 GUIDE = ROOT / "docs/deployment-guide.md"
 #: what a reader puts their own repository's name into
-OURS = re.compile(r"OWNER/homeport/\.github/actions/deploy@v1")
+OURS = re.compile(r"OWNER/homeport/\.github/actions/deploy@v0")
 #: `order` knows our own jobs by name; that a digest is deployed is looked at below
 HELD = [rule for rule in workflows.RULES if rule is not workflows.order]
 #: a variable or secret that a workflow asks for

@@ -187,8 +187,18 @@ def test_the_key_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     assert github.request_key("deploy", "a", "sha256:1") == ""
 
 
-LIVE = {"id": "r0002-2222222", "image": "r.io/a", "digest": "sha256:22", "size": 52_400_000}
-BEFORE = {"id": "r0001-1111111", "image": "r.io/a", "digest": "sha256:11", "size": 50_000_000}
+LIVE = {
+    "id": "r0002-2222222",
+    "image": "r.io/a@sha256:22",
+    "digest": "sha256:22",
+    "size": 52_400_000,
+}
+BEFORE = {
+    "id": "r0001-1111111",
+    "image": "r.io/a@sha256:11",
+    "digest": "sha256:11",
+    "size": 50_000_000,
+}
 GOOD = {
     "e": "verdict",
     "outcome": "deployed",

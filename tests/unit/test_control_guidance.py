@@ -62,7 +62,7 @@ def test_a_deploy_says_where_the_app_answers(
             [
                 "Its settings go into /opt/blog/app.env there, for example with:",
                 "  scp -P 2222 .env homeport@pi.local:/opt/blog/app.env",
-                "Next:  homeport deploy --host [pi.local]:2222",
+                "Next:  homeport deploy --host pi.local:2222",
             ],
         ),
         (
@@ -87,7 +87,7 @@ def test_setup_says_what_comes_next(
 
 
 @pytest.mark.parametrize(
-    ("target", "host"), [("pi@pi.local", "pi.local"), ("pi@pi.local:2222", "[pi.local]:2222")]
+    ("target", "host"), [("pi@pi.local", "pi.local"), ("pi@pi.local:2222", "pi.local:2222")]
 )
 def test_setup_says_what_a_job_needs(target: str, host: str) -> None:
     """The variables hold the user of the agent, and a host that --host takes."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from homeport.control import keys, ssh
+from homeport.control import job, keys, ssh
 from homeport.errors import LoginRefused
 
 #: what ssh-keygen is told → the kind of the key
@@ -135,3 +136,25 @@ def test_a_path_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(LoginRefused) as caught:
             keys.file()
         assert value not in caught.value.text() and "no private key" in caught.value.text()
+
+
+def test_no_program_that_is_started_inherits_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text leaves the environment and is still known; a path stays where it is."""
+    text = f"{keys.BEGIN} OPENSSH PRIVATE KEY-----\nAAAA\n"
+    monkeypatch.setenv(keys.VARIABLE, text)
+    keys.take()
+    assert keys.VARIABLE not in os.environ and keys.given() == text
+    monkeypatch.setenv(keys.VARIABLE, "~/.ssh/id")
+    keys.take()
+    assert os.environ[keys.VARIABLE] == keys.given() == "~/.ssh/id"
+    monkeypatch.delenv(keys.VARIABLE)
+    keys.take()
+    assert keys.given() == ""
+
+
+def test_an_image_that_was_sent_by_hand_has_no_digest_in_a_registry() -> None:
+    """What marks are moved by is a digest that a registry may know, never an image's id."""
+    sent = {"id": "r0001-1111111", "image": "sha256:11", "digest": "sha256:11"}
+    pulled = {"id": "r0002-2222222", "image": "r.io/a@sha256:22", "digest": "sha256:22"}
+    told = job.outputs({"figures": {"serves": pulled, "previous": sent}}, "")
+    assert (told["digest"], told["previous-digest"]) == ("sha256:22", "")

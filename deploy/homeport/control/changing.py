@@ -96,7 +96,7 @@ def todays_login(context: Context) -> str:
     """
     try:
         name = images.named(context.compose_text, context.settings.web.service)
-        login = credentials.find(reference.parse(name).login) if name else None
+        login = credentials.find(reference.parse(name.lower()).login) if name else None
     except (ComposeError, ValueError):
         return ""  # going back must not depend on today's compose file
     return login.registry_auth() if login else ""

@@ -37,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words[:1] == ["lab"]:
             return _lab(words[1:])
         options = parse(words)
+        from homeport.control import keys  # not for --help, which is to be quick
+
+        keys.take()
         return _verb(str(options.verb))(Context(options))
     except HomeportError as error:
         return _failed(error, words)

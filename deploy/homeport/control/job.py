@@ -49,11 +49,16 @@ def outputs(verdict: Mapping[str, Any], url: str) -> dict[str, str]:
     return {
         "outcome": str(verdict.get("outcome", "")),
         "release": str(live.get("id") or verdict.get("release") or ""),
-        "digest": str(live.get("digest") or ""),
-        "previous-digest": str(back.get("digest") or ""),
+        "digest": _digest(live),
+        "previous-digest": _digest(back),
         "url": url,
         "run": str(verdict.get("run") or ""),
     }
+
+
+def _digest(release: Mapping[str, Any]) -> str:
+    """The digest by which a registry knows a release's image; "" for one that was sent by hand."""
+    return str(release.get("digest") or "") if "@" in str(release.get("image")) else ""
 
 
 def failed(error: HomeportError, verb: str) -> None:

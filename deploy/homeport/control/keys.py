@@ -22,9 +22,20 @@ _INSIDE = re.compile(r"[A-Za-z0-9+/=]{40,}")
 _MAKE = "make one for deploys alone: ssh-keygen -t ed25519 -N '' -f deploy_key"
 
 
-def given() -> str:
-    """What the variable holds; "" where it is unset, empty or blank."""
+#: a key's own text, once it was taken out of the environment
+_taken = ""
+
+
+def take() -> None:
+    """Takes a key's own text out of the environment: no program that we start may inherit it."""
+    global _taken
     value = os.environ.get(VARIABLE, "")
+    _taken = os.environ.pop(VARIABLE) if value.strip() and is_text(value) else ""
+
+
+def given() -> str:
+    """What the variable holds or held; "" where it is unset, empty or blank."""
+    value = os.environ.get(VARIABLE, "") or _taken
     return value if value.strip() else ""
 
 

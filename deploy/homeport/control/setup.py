@@ -242,7 +242,8 @@ def check_login(target: HostAddress) -> str:
 
 def for_github(target: HostAddress, key: str) -> str:
     """The two variables with which a job of GitHub Actions finds this host and knows it again."""
-    at = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
+    at = f"[{target.address}]" if ":" in target.address else target.address
+    at += "" if target.port == 22 else f":{target.port}"
     pairs = (("HOMEPORT_HOST", f"{AGENT_USER}@{at}"), (hostkeys.VARIABLE, key))
     lines = (f"  {name} = {value}" for name, value in pairs)
     return "\n".join(["", "For a deploy from GitHub Actions, as variables there:", *lines])
@@ -270,7 +271,8 @@ def next_steps(context: Context, target: HostAddress) -> str:
             copy = f"sudo -u {AGENT_USER} tee {env} < .env > /dev/null"
         lines.append(f"Its settings go into {env} there, for example with:\n  {copy}")
     same = (settings.host.address, settings.host.port) == (target.address, target.port)
-    at = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
+    at = f"[{target.address}]" if ":" in target.address else target.address
+    at += "" if target.port == 22 else f":{target.port}"
     deploy = "homeport deploy" if same else f"homeport deploy --host {at}"
     # a compose file that only builds names no image that a registry could have
     if text and not re.search(r"^\s+image:", text, re.MULTILINE):
