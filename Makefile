@@ -9,7 +9,7 @@ ENGINE := .venv-engine
 # what the agent is made of, and nothing of the controller's
 AGENT_TESTS := $(wildcard tests/unit/test_core_*.py tests/unit/test_host_*.py) tests/unit/test_wire.py tests/unit/test_errors.py
 # scenarios that measure nothing: they may share the machine with others
-ASIDE := tests/e2e/test_pipeline.py tests/e2e/test_github.py tests/e2e/test_gh_expressions.py
+ASIDE := $(wildcard $(patsubst %,tests/e2e/test_%.py,by_hand gh_expressions github pipeline readme volumes))
 CODE := deploy foodbudget migrations app_factory.py config.py gunicorn.conf.py tests
 
 .PHONY: help demo test test-fast test-agent bench lint format lock audit secrets scan ci image
