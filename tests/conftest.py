@@ -16,8 +16,8 @@ SET_ASIDE = {
     for name in list(os.environ)
     if name.startswith("GITHUB_") or name in OWN
 }
-#: modules that share what there is one of: the machine's edge; the lab's registry and builder, which
-#: some of them take away to try; a lab host that the session brings up
+#: modules that share what there is one of: the machine's edge; the lab's registry and builder,
+#: which some of them take away to try; a lab host that the session brings up
 TOGETHER = {
     "edge": {f"test_host_{name}" for name in ("deploy", "doors", "edge", "freeze", "recovery")},
     "registry": {f"test_{name}" for name in ("lab", "pipeline", "pipeline_image", "setup")},
