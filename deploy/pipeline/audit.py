@@ -18,7 +18,7 @@ LOCKS = (
     "deploy/requirements.txt",
     "deploy/requirements-agent.txt",
 )
-MEND = "pypi.org itself must be reachable, not only a mirror of its files"
+MEND = "reach the package index itself: a mirror of its files knows nothing of holes"
 # A hole that was looked at and does not concern us: its id, and why, until when.
 ACCEPTED: dict[str, str] = {}
 
