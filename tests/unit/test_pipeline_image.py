@@ -417,3 +417,17 @@ def test_broken_promises() -> None:
 def test_foreign_processors(machine: str, others: list[str]) -> None:
     """A machine emulates all but its own processor."""
     assert [one.platform for one in foreign(machine)] == others
+
+
+def test_a_rollback_to_what_was_sent_by_hand_moves_no_mark(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It serves and is in no registry: that is said, and the job after a good rollback is green."""
+    summary = tmp_path / "summary"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("REPOSITORY", "ghcr.io/o/r")
+    monkeypatch.setenv("DIGEST", "")
+    monkeypatch.setattr(publish, "mark", lambda *given: pytest.fail("a mark was moved"))
+    assert publish.main(["mark"]) == 0
+    assert "sent by hand" in summary.read_text()
