@@ -12,16 +12,25 @@ HomeportError
 ├── Refused             a check before the first change said no                   30
 │   ├── Busy            another run holds the app                                 31
 │   ├── NoSuchRelease   nothing by that name, or nothing to go back to            32
-│   └── Frozen          deploys wait until somebody lifts the freeze              33
+│   ├── Frozen          deploys wait until somebody lifts the freeze              33
+│   ├── NeedsData       code and data do not fit, and go back together or not     34
+│   ├── Unverified      a backup does not hold, or there is none fresh enough     35
+│   ├── Damaged         a live database is damaged                                36
+│   └── NeedsMending    a check-up found what a person must mend                  39
 ├── RegistryError       the registry or its answer                                40
 │   └── ImageMissing    it has no such image, or none for this machine            41
 ├── ReleaseFailed       the new release was not good; the old one serves          50
 │   ├── StartFailed     a container of it did not start                           51
 │   ├── NeverHealthy    it started and did not become healthy                     52
 │   ├── SmokeFailed     a check of the user's own failed                          53
-│   └── TakenBack       it went bad in the watch and was taken back               54
+│   ├── TakenBack       it went bad in the watch and was taken back               54
+│   ├── LeftBad         it went bad in the watch, with nothing to take it back to 55
+│   ├── RehearsalFailed it was not good on a copy of the data; nobody was touched 56
+│   └── MigrationFailed its migration failed; what served before serves           57
 ├── HostFault           Docker, Compose, the edge or the disk of the host         60
 ├── RunLost             the run's verdict could not be learnt                     70
+├── Cancelled           somebody stopped the run before its commit                80
+├── TooLate             asked to stop after its commit, or when it was over       81
 └── Internal            a mistake of ours                                         99
 
 Every error carries problems: what, where, why, and the command that mends it. Recognise errors by
@@ -142,6 +151,26 @@ class Frozen(Refused):
     meaning = "the app is frozen: no deploy until somebody lifts it"
 
 
+class NeedsData(Refused):
+    code = 34
+    meaning = "that code cannot use that data: they go back together, or neither does"
+
+
+class Unverified(Refused):
+    code = 35
+    meaning = "a backup does not hold, or there is none that is fresh enough"
+
+
+class Damaged(Refused):
+    code = 36
+    meaning = "a live database is damaged"
+
+
+class NeedsMending(Refused):
+    code = 39
+    meaning = "a check-up found what a person must mend"
+
+
 class RegistryError(HomeportError):
     code = 40
     meaning = "the registry refused or failed"
@@ -179,6 +208,21 @@ class TakenBack(ReleaseFailed):
     meaning = "the new release went bad after the handover and was taken back"
 
 
+class LeftBad(ReleaseFailed):
+    code = 55
+    meaning = "the new release went bad after the handover and there is nothing to take it back to"
+
+
+class RehearsalFailed(ReleaseFailed):
+    code = 56
+    meaning = "the new release failed on a copy of the data; nothing was touched"
+
+
+class MigrationFailed(ReleaseFailed):
+    code = 57
+    meaning = "the migration of the new release failed; what served before serves"
+
+
 class HostFault(HomeportError):
     code = 60
     meaning = "Docker, Compose, the edge or the disk of the host failed"
@@ -189,6 +233,16 @@ class RunLost(HomeportError):
     code = 70
     meaning = "the verdict of the run could not be learnt"
     retry = True
+
+
+class Cancelled(HomeportError):
+    code = 80
+    meaning = "somebody stopped the run; what it began was taken back"
+
+
+class TooLate(HomeportError):
+    code = 81
+    meaning = "it was too late to stop the run: it was finished, or is over"
 
 
 class Internal(HomeportError):

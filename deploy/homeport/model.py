@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, Mapping
+from typing import Literal, Mapping
 
-APP_NAME = re.compile(r"\A[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
+from homeport.backups import Backup, Migrate
+
+#: an app's name; Homeport's own folder and containers, and those of another app's slots, are taken
+APP_NAME = re.compile(
+    r"\A(?!homeport(?:-edge.*)?\Z)(?!.*-r[0-9]{4,}\Z)[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z"
+)
 RELEASE_ID = re.compile(r"\Ar(\d{4,})-([0-9a-f]{7})\Z")
 
-Mode = Literal["overlap", "single-writer", "recreate"]
-MODES: tuple[Mode, ...] = ("overlap", "single-writer", "recreate")
+Mode = Literal["overlap", "single-writer", "exclusive", "recreate"]
+MODES: tuple[Mode, ...] = ("overlap", "single-writer", "exclusive", "recreate")
+Tls = Literal["off", "internal", "acme"]
+TLS: tuple[Tls, ...] = ("off", "internal", "acme")
 #: the label that says what a service is: "true" outlives releases, "false" moves with them
 SHARED_LABEL = "homeport.shared"
 
@@ -41,10 +48,15 @@ class Web:
 
 @dataclass(frozen=True)
 class Site:
-    """Where the edge answers for the app: a host name, or a port of the host."""
+    """Where the edge answers: names, or a port. ``acme_root`` is the certificate, in PEM."""
 
     name: str | None = None
     port: int | None = None
+    also: tuple[str, ...] = ()
+    tls: Tls = "off"
+    email: str = ""
+    acme_ca: str = ""
+    acme_root: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,8 @@ class Settings:
     web: Web = Web()
     site: Site = Site()
     deploy: DeployRules = DeployRules()
+    backup: Backup | None = None
+    migrate: Migrate | None = None
     smoke: tuple[Smoke, ...] = ()
     secrets: tuple[str, ...] = ()
 
@@ -139,7 +153,21 @@ class Request:
     cause: Cause = Cause()
     freeze: bool = False
     unfreeze: bool = False
+    minutes: int = 0
+    #: a set of copies, by its id or the start of it, and what is done about sets
+    set: str = ""
+    hold: bool = False
+    check_compatible: bool = False
+    #: put a set back whatever its check found, or without one
+    unverified: bool = False
+    #: the repository that a set comes from, and what opens it: lines of restic.env, in memory only
+    source: str = ""
+    opens: str = field(default="", repr=False)
     key: str = ""
+    #: how long the run waits for another that holds the app, in seconds
+    wait: float = 0.0
+    #: the asker's own clock, where two clocks are compared
+    at: float = 0.0
     auth: str = field(default="", repr=False)
 
 
@@ -167,6 +195,10 @@ class Release:
     policies: Mapping[str, str] = field(default_factory=dict)
     cause: Cause = Cause()
     size: int = 0
+    #: what the database has with this release and had before it; whether the one before can use it
+    schema: str = ""
+    came_from: str = ""
+    compatible: bool = False
 
     @property
     def number(self) -> int:
@@ -202,86 +234,3 @@ class Container:
     restarts: int = 0
     health: str = ""
     exit_code: int = 0
-
-
-# --- what is decided -----------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Step:
-    """One thing to do. ``do`` names the operation; ``args`` is all it is told."""
-
-    id: str
-    do: str
-    cause: str
-    args: Mapping[str, Any] = field(default_factory=dict)
-    #: the one step of a plan after which there is no way back but a plan of its own
-    commit: bool = False
-
-
-@dataclass(frozen=True)
-class Skip:
-    """A step that is left out, and why."""
-
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Steps in order, what is left out, and what is to be said beforehand."""
-
-    verb: str
-    release: str = ""
-    steps: tuple[Step, ...] = ()
-    skips: tuple[Skip, ...] = ()
-    notices: tuple[str, ...] = ()
-    mode: Mode | None = None
-
-    def text(self) -> str:
-        """The plan as lines: what ``homeport plan`` prints and what tests compare."""
-        lines = []
-        for step in self.steps:
-            mark = "*" if step.commit else "-"
-            args = " ".join(f"{key}={_short(step.args[key])}" for key in sorted(step.args))
-            lines.append(f"{mark} {step.id}: {step.do}{' ' + args if args else ''}  # {step.cause}")
-        lines.extend(f"  skip {skip.id}: {skip.reason}" for skip in self.skips)
-        lines.extend(f"  note: {notice}" for notice in self.notices)
-        return "\n".join(lines)
-
-
-def _short(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        return ",".join(_short(one) for one in value) or "none"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}={_short(value[key])}" for key in sorted(value)) + "}"
-    if isinstance(value, float):
-        return f"{value:g}s"
-    return str(value)
-
-
-Outcome = Literal[
-    "deployed",
-    "already-live",
-    "rolled-back",
-    "taken-back",
-    "recovered",
-    "nothing-to-do",
-    "refused",
-    "failed",
-    "removed",
-    "shared-changed",
-    "frozen",
-    "unfrozen",
-]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How a run ended: the outcome in one word, exit code and sentence."""
-
-    outcome: Outcome
-    code: int
-    sentence: str
-    release: str = ""
-    run: str = ""
-    problems: tuple[Mapping[str, str], ...] = ()
-    figures: Mapping[str, Any] = field(default_factory=dict)

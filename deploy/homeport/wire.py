@@ -16,6 +16,7 @@ Up (stdout of the agent): JSON objects, one a line, each with its kind under ``e
 ``progress``          ``id``, ``text``, ``done`` and ``total`` in bytes where known
 ``notice``            ``text``: something a person should know
 ``data``              ``data``: the answer of a verb that only reads
+``look``              one look at what serves: ``text``, ``bad`` (why, or nothing), figures
 ``log``               ``service``, ``line``: a line of a container's output
 ``alive``             nothing: sent every 15 seconds of silence
 ``verdict``           the fields of ``Verdict``: always the last
@@ -29,6 +30,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from typing import Any, BinaryIO, Mapping, TypeVar
@@ -135,10 +137,12 @@ def _value(hint: Any, data: Any, where: str) -> Any:
         return {str(key): _value(inner, one, f"{where}.{key}") for key, one in data.items()}
     if dataclasses.is_dataclass(hint):
         return decode(hint, data, where)  # type: ignore[arg-type]
-    if hint is float and isinstance(data, int) and not isinstance(data, bool):
+    if hint in (int, float) and isinstance(data, int) and not isinstance(data, bool):
         if abs(data) > MAX_NUMBER:
             raise WireError(f"{where}: {len(str(data))} digits are too many")
-        return float(data)
+        return hint(data)
+    if hint is float and isinstance(data, float) and not math.isfinite(data):
+        raise WireError(f"{where}: {data} is no number of anything")
     if not isinstance(data, hint) or (hint is int and isinstance(data, bool)):
         raise WireError(f"{where}: expected {hint.__name__}, got {type(data).__name__}")
     return data

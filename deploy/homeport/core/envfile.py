@@ -49,3 +49,15 @@ def differing(kept: str, today: str) -> tuple[str, ...]:
     """The names whose lines differ between two files, sorted."""
     old, new = entries(kept), entries(today)
     return tuple(sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)))
+
+
+def values(text: str) -> tuple[tuple[str, str], ...]:
+    """Names and values as a program would see them, but for what is interpolated in them."""
+    found = []
+    for name, line in entries(text).items():
+        match = _NAME.match(line)
+        value = line[match.end() :].strip() if match else ""
+        quote = value[:1]
+        quoted = _QUOTED[quote].match(value) if quote in _QUOTED else None
+        found.append((name, quoted.group(0)[1:-1] if quoted else value.split(" #")[0].rstrip()))
+    return tuple(found)

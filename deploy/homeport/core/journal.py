@@ -7,13 +7,21 @@ A record is one JSON object a line with ``v`` (format), ``k`` (kind), ``run``, `
            for, ``key`` (a second request of it joins this run) and ``freeze``: true to forbid
            deploys from this run's success on, false to lift that
 ``intent`` ``step``, ``do``: written and synced before the effect
-``done``   ``step``, ``seconds``; the committing step carries ``committed``: the release
+``done``   ``step``, ``seconds``; the committing step carries ``committed``: the release, or
+           nothing where it is the app's removal
 ``failed`` ``step``, ``why``
+``set``    ``set``: a set of copies of the data that this run made
+``stake``  ``set``: from here on the data must be put back from it, unless this run commits; or
+           nothing, once that is done
+``schema`` ``schema``: what the database has now, or nothing while that is not sure
+``site``   ``site``: where people reached the app before this deploy moved it
 ``boot``   a boot hook looked in (run is empty)
 ``end``    the fields of the verdict
 ========== =====================================================================================
 
-A torn or garbled line is skipped and counted, never guessed at. Fields that came later
+A torn or garbled line is skipped and counted, never guessed at. Where one was, it may be the
+``begin`` of a run that later lines speak of, or the commit of a release that a later run found
+live: those lines count by themselves then. Fields that came later
 (``key``, ``freeze``) may be missing: then nothing was asked.
 
 What a run asks of the freeze takes effect with its commit, by the same record, and for a run that
@@ -27,6 +35,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Iterable, Mapping
 
 from homeport.core.freeze import Freeze
+from homeport.core.stake import Stake
 
 FORMAT = 1
 
@@ -51,6 +60,10 @@ class Run:
     ended_at: float = 0.0
     key: str = ""
     freeze: bool | None = None
+    #: where people reached the app before the run changed it
+    site: Mapping[str, Any] | None = None
+    #: the sets of copies that it made
+    sets: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -73,11 +86,27 @@ class History:
     removed: bool = False
     #: why no deploy may begin, until it is lifted
     freeze: Freeze | None = None
+    #: what gives the data back, while a run that did not commit may have changed it
+    stake: Stake | None = None
+    #: what the database has, "" where that is not known
+    schema: str = ""
+    #: whether it was ever told what the database has: "" is then no want of knowledge of before
+    told: bool = False
+    #: the verb that put the maintenance page up last, whether it is still there or not
+    page: str = ""
 
     @property
     def unfinished(self) -> tuple[Run, ...]:
         """Runs without an end: crashed, or going on right now."""
         return tuple(run for run in self.runs if run.end is None)
+
+    def tells_of(self, slot: str) -> bool:
+        """Whether it can say of a slot that it never served: it knows its run, or lacks no line.
+
+        A journal that was deleted has nothing to say of what was there before.
+        """
+        named = any(one.release.split("-")[0] == slot for one in self.runs)
+        return named or bool(self.runs and not self.garbled)
 
     def run(self, name: str) -> Run | None:
         """The run by that id."""
@@ -97,10 +126,10 @@ class History:
         return run if run.good and not later else None
 
 
-def fold(lines: Iterable[str]) -> History:
-    """The history that a journal's lines tell, in their order."""
-    runs: dict[str, Run] = {}
-    history = History()
+def fold(lines: Iterable[str], before: History = History()) -> History:
+    """The history that a journal's lines tell, in their order; ``before`` them it was that."""
+    runs = {run.id: run for run in before.runs}
+    history = before
     for line in lines:
         if not line.strip():
             continue
@@ -115,7 +144,7 @@ def fold(lines: Iterable[str]) -> History:
 def _parse(line: str) -> Mapping[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or not isinstance(record.get("k"), str):
         return None
@@ -144,15 +173,29 @@ def _take(history: History, runs: dict[str, Run], record: Mapping[str, Any]) -> 
             key=str(record.get("key", "")),
             freeze=freeze if isinstance(freeze, bool) else None,
         )
+        history = _found_live(history, runs[name].origin)
         return replace(history, highest=max(history.highest, _number(release)))
     if name not in runs:
-        return history
+        if not history.garbled or not name:
+            return history
+        # what it says of data at stake must not be lost with the line that began it
+        runs[name] = Run(name, "", "", "", at)
     run = runs[name]
     step = str(record.get("step", ""))
     if kind == "intent":
         runs[name] = replace(run, step=step)
+        if record.get("do") == "page-up":
+            return replace(history, page=run.verb)
     elif kind == "done":
         return _done(history, runs, run, step, record)
+    elif kind == "site" and isinstance(record.get("site"), dict):
+        runs[name] = replace(run, site=record["site"])
+    elif kind == "set":
+        runs[name] = replace(run, sets=(*run.sets, str(record.get("set", ""))))
+    elif kind == "stake":
+        return _stake(history, run, str(record.get("set", "")))
+    elif kind == "schema":
+        return replace(history, schema=str(record.get("schema", "")), told=True)
     elif kind == "end":
         run = runs[name] = replace(run, end=dict(record), ended_at=at)
         if run.good and not run.committed:
@@ -165,6 +208,13 @@ def _take(history: History, runs: dict[str, Run], record: Mapping[str, Any]) -> 
     return history
 
 
+def _found_live(history: History, release: str) -> History:
+    """What a run found live was committed, also where the line that said so is garbled."""
+    if not history.garbled or not release or release in history.served:
+        return history
+    return replace(history, committed=release, served=(*history.served, release), removed=False)
+
+
 def _done(
     history: History, runs: dict[str, Run], run: Run, step: str, record: Mapping[str, Any]
 ) -> History:
@@ -172,25 +222,45 @@ def _done(
     release, at = str(record.get("committed", "")), float(record["t"])
     if not release:
         runs[run.id] = run
+        removed = "committed" in record
+        if removed:
+            return replace(history, committed="", removed=True, freeze=None, stake=None)
         return history
-    runs[run.id] = replace(run, committed=release, committed_at=at, watched=False)
-    if release == run.release:
+    # a run that failed and brings back what served has not done what it was for
+    mine = release == run.release
+    told = release if mine else ""
+    runs[run.id] = replace(run, committed=told, committed_at=at, watched=False)
+    if mine:
         history = _freeze(history, run, at)
     for key, dead in runs.items():
         # a recovery that finds the link written commits it for the run that died doing so
         if dead.release == release and dead.end is None and not dead.committed:
+            if dead.verb == "restore" and not (history.stake and history.stake.run == key):
+                # what it would commit served before it: only its stake tells that it got so far
+                continue
             runs[key] = replace(dead, committed=release, committed_at=at)
             history = _freeze(history, dead, at)
     served = tuple(one for one in history.served if one != release) + (release,)
     same = release == history.committed
     return replace(
         history,
+        # whoever commits has put the data in order before, or has let users at it
+        stake=None,
         committed=release,
         committed_at=history.committed_at if same else at,
         removed=False,
         served=served,
         highest=max(history.highest, _number(release)),
     )
+
+
+def _stake(history: History, run: Run, set_: str) -> History:
+    """Data is at stake from here on; or it was put back, and has the schema that it had."""
+    if set_:
+        return replace(history, stake=Stake(set_, run.release, run.id, history.schema))
+    if history.stake is None:
+        return history
+    return replace(history, stake=None, schema=history.stake.schema)
 
 
 def _freeze(history: History, run: Run, at: float) -> History:

@@ -5,20 +5,18 @@ Same input, same plan. Nothing here looks at the world, and nothing that execute
 
 from __future__ import annotations
 
-from homeport.core import recovery, steps
-from homeport.core.edge import Wanted
+from homeport.core import plan_data, recovery, saving, steps
+from homeport.core.edge import IMAGE, Wanted
 from homeport.core.facts import Facts
 from homeport.core.policy import Choice
 from homeport.core.render import Rendered
-from homeport.model import Mode, Plan, Release, Skip, Step
+from homeport.model import Mode, Release
+from homeport.planned import Plan, Skip, Step
 
-NOT_CONFIGURED = (
-    Skip("backup", "not configured"),
-    Skip("verify", "not configured"),
-    Skip("migrate", "not configured"),
-)
-#: taking back must be quick: what is in flight gets this long, in seconds
-TAKE_BACK_DRAIN = 2.0
+#: a rollback moves code; data goes back when a person says so
+NOT_CONFIGURED = tuple(Skip(one, "not configured") for one in ("backup", "verify", "migrate"))
+#: taking back must be quick: seconds for what is in flight, and for the bad processes to end
+TAKE_BACK_DRAIN, TAKE_BACK_GRACE = 2.0, 1.0
 
 
 def deploy(
@@ -32,7 +30,7 @@ def deploy(
     """The plan that makes ``release``, which is new, live."""
     old = facts.committed
     prepare: list[Step] = []
-    skips = list(NOT_CONFIGURED)
+    skips: list[Skip] = []
     args = {"release": release.id}
     prepare.append(Step("release", "write-release", "every deploy makes a release", args))
     if release.image in facts.images:
@@ -45,28 +43,57 @@ def deploy(
     # after the networks are there: the edge joins those on which slots answer by name
     prepare += _edge(edge)
     prepare += _shared(facts, rendered)
+    for part, left_out in (
+        saving.save(facts, release, rendered),
+        saving.rehearse(facts, release, choice.room),
+    ):
+        prepare += part
+        skips += left_out
     prepare.append(
         Step("sockets", "sockets", "a slot has a folder of its own", {"slot": release.slot})
     )
-    moved = steps.switch(facts, choice.mode, old, release, release.settings.deploy.drain)
+    saved = any(one.do == "backup" for one in prepare)
+    data = saving.adopted(facts, release) if saved else ()
+    moved = steps.switch(facts, choice.mode, old, release, release.settings.deploy.drain, data)
     if not release.settings.smoke:
         skips.append(Skip("smoke", "homeport.toml names no smoke check"))
-    after = _after(facts, release, old.id if old else "")
+    late = steps.beside(choice.mode, old, release, release.settings.deploy.drain)
+    after = _after(facts, release, old.id if old else "", late)
+    rules = saving.asked(release.settings)
+    if rules and saved:
+        gone = prune_list(facts, release)
+        after += plan_data.prune_sets(facts, rules, coming=True, going=gone)[0]
     every = (*prepare, *moved, *after)
     said = (*rendered.notices, *choice.notices, *edge.notices, *notices)
-    return Plan("deploy", release.id, every, tuple(skips), said, choice.mode)
+    made = Plan("deploy", release.id, every, tuple(skips), said, choice.mode)
+    return saving.unrehearsed(facts, made, release)
+
+
+def fetch(facts: Facts, release: Release) -> Plan:
+    """The plan that brings the image, where it alone can tell what its migration would do."""
+    unseen = release.settings.migrate and facts.committed and facts.schema is None
+    if not unseen or release.image in facts.images:
+        return Plan("deploy", release.id)
+    args = {"image": release.image}
+    cause = "its migration is known once it is here"
+    return Plan("deploy", release.id, (Step("pull", "pull", cause, args),))
 
 
 def rollback(
-    facts: Facts, target: Release, mode: Mode, edge: Wanted, verb: str = "rollback"
+    facts: Facts, target: Release, mode: Mode, edge: Wanted, data: tuple[Step, ...] = ()
 ) -> Plan:
-    """The plan that makes ``target``, which served before, live again."""
+    """The plan that makes ``target``, which served before, live again.
+
+    ``data`` is what puts data back under it while nobody writes; without, the code goes alone.
+    """
     old, before = facts.committed, recovery.previous(facts, target)
     if old is not None and old.id == target.id:
         # one slot cannot stand beside itself: it is stopped and started
         mode = "recreate"
+    if data:
+        mode = "exclusive"
     prepare: list[Step] = [*_edge(edge)]
-    skips = list(NOT_CONFIGURED)
+    skips = [] if data else list(NOT_CONFIGURED)
     if facts.kept(target):
         skips.append(Skip("pull", "its containers were kept"))
     elif target.image in facts.images:
@@ -78,11 +105,13 @@ def rollback(
     prepare.append(
         Step("sockets", "sockets", "a slot has a folder of its own", {"slot": target.slot})
     )
-    moved = steps.switch(facts, mode, old, target, target.settings.deploy.drain)
+    drain = target.settings.deploy.drain
+    moved = steps.switch(facts, mode, old, target, drain, data)
+    late = steps.beside(mode, old, target, drain)
     return Plan(
-        verb,
+        "rollback",
         target.id,
-        (*prepare, *moved, *_after(facts, target, before.id if before else "")),
+        (*prepare, *moved, *_after(facts, target, before.id if before else "", late)),
         tuple(skips),
         (),
         mode,
@@ -93,7 +122,7 @@ def take_back(facts: Facts, bad: Release, good: Release) -> Plan:
     """The plan that ends a release found bad in its watch: it begins with a hold."""
     steps_ = (
         steps.hold(facts, f"{bad.id} went bad in its watch"),
-        *steps.stop_old(bad, TAKE_BACK_DRAIN, f"{bad.id} went bad in its watch"),
+        *steps.stop_old(bad, TAKE_BACK_DRAIN, f"{bad.id} went bad in its watch", TAKE_BACK_GRACE),
         steps.start(facts, good, good.moving, f"{good.id} served before", "start"),
         steps.probe(good, steps.GOOD_KNOWN, "it served before"),
         steps.commit(good),
@@ -119,22 +148,50 @@ def shared(facts: Facts, rendered: Rendered) -> Plan:
 
 
 def remove(facts: Facts, edge: Wanted) -> Plan:
-    """The plan that ends the app on this host and keeps its data, volumes and backups."""
-    todo: list[Step] = []
+    """The plan that ends the app on this host and keeps its data, volumes and backups.
+
+    Its commit comes first: a removal that dies is either not begun, or is the app's end.
+    """
+    cause = "nothing serves any more"
+    todo: list[Step] = [Step("link", "unlink", cause, {"release": ""}, commit=True)]
     for slot in sorted({one.slot for one in facts.containers if one.slot}):
         todo.append(Step(f"clear {slot}", "remove-slot", "the app is removed", {"slot": slot}))
     if facts.shared_running:
         todo.append(Step("shared", "shared-down", "the app is removed; its volumes stay", {}))
     todo += _edge(edge)
-    todo.append(Step("link", "unlink", "nothing serves any more", {}))
     return Plan("remove", "", tuple(todo), (), edge.notices)
 
 
-def _edge(edge: Wanted) -> list[Step]:
-    if not edge.change:
+def edge(verb: str, wanted: Wanted) -> Plan:
+    """The plan that changes the edge, and nothing else."""
+    skips = () if wanted.change else (Skip("edge", "it is as wanted"),)
+    return Plan(verb, "", tuple(_edge(wanted)), skips, wanted.notices)
+
+
+def edge_pull() -> Plan:
+    """The plan that looks for a newer build of the edge's image; nobody notices."""
+    args = {"image": IMAGE}
+    return Plan(
+        "edge-upgrade", "", (Step("pull", "edge-pull", "a newer build may be there", args),)
+    )
+
+
+def page(why: str, minutes: int) -> Plan:
+    """The plan that puts the maintenance page up."""
+    args = {"why": why, "minutes": minutes}
+    return Plan("maintenance", "", (Step("page", "page-up", "asked for", args),))
+
+
+def page_down() -> Plan:
+    """The plan that takes it down."""
+    return Plan("maintenance", "", (Step("page", "page-down", "asked for"),))
+
+
+def _edge(wanted: Wanted) -> list[Step]:
+    if not wanted.change:
         return []
-    args = {"change": edge.change, "ports": list(edge.ports)}
-    return [Step("edge", "edge-apply", edge.cause, args)]
+    args = {"change": wanted.change, "ports": list(wanted.ports)}
+    return [Step("edge", "edge-apply", wanted.cause, args)]
 
 
 def _data(facts: Facts, rendered: Rendered) -> list[Step]:
@@ -160,7 +217,9 @@ def _shared(facts: Facts, rendered: Rendered) -> list[Step]:
     return [Step("shared", "shared-wait", "moving services depend on them", {"services": names})]
 
 
-def _after(facts: Facts, release: Release, previous: str) -> tuple[Step, ...]:
+def _after(
+    facts: Facts, release: Release, previous: str, late: tuple[Step, ...]
+) -> tuple[Step, ...]:
     pin, mark = steps.settle(release, previous, "the marks follow the link")
     watch = Step(
         "watch",
@@ -170,7 +229,7 @@ def _after(facts: Facts, release: Release, previous: str) -> tuple[Step, ...]:
     )
     gone = prune_list(facts, release)
     last = Step("prune", "prune", f"keep={release.settings.deploy.keep}", {"releases": gone})
-    return (pin, watch, mark, last)
+    return (pin, watch, *late, mark, last)
 
 
 def prune_list(facts: Facts, live: Release) -> list[str]:

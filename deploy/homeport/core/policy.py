@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Mapping
+from typing import Container, Iterable
 
+from homeport.core import adopt, escape, storage
 from homeport.core import edge as edges
 from homeport.core.facts import Facts
 from homeport.core.render import Rendered
@@ -16,10 +17,7 @@ MIB = 1024 * 1024
 GUESS, SPARE = 96 * MIB, 48 * MIB
 DISK_FACTOR, DISK_SPARE = 2.5, 64 * MIB
 LEAST_COMPOSE, LEAST_DOCKER = (2, 35), (20, 10)
-#: filesystems on which SQLite's locks or its shared memory do not work
-UNSAFE = frozenset(
-    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "fuse.sshfs", "vboxsf")
-)
+DOCKER = "curl -fsSL https://get.docker.com | sudo sh   (Docker restarts)"
 _ARCH = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm"}
 
 
@@ -29,6 +27,8 @@ class Choice:
 
     mode: Mode
     notices: tuple[str, ...] = ()
+    #: whether there is memory for a second slot, where something is tried beside the first
+    room: bool = True
 
 
 def choose(settings: Settings, rendered: Rendered, facts: Facts) -> Choice:
@@ -36,21 +36,39 @@ def choose(settings: Settings, rendered: Rendered, facts: Facts) -> Choice:
     asked = settings.deploy.handover
     notices: list[str] = []
     mode: Mode = asked or _default(settings, rendered)
-    if rendered.alone and mode != "recreate":
+    if rendered.alone and mode not in ("exclusive", "recreate"):
         names = ", ".join(rendered.alone)
         mode = "recreate"
         notices.append(
-            f"recreate: {names} has a port or network of the host, which two slots cannot share"
+            f"recreate: {names} has a port, a fixed address or the network of the host, which two"
+            " slots cannot share"
         )
     need = (rendered.memory or GUESS * len(rendered.services)) + SPARE
     free = facts.host.mem_available
-    two = facts.committed is not None and mode != "recreate"
-    if two and free and free < need:
+    room = not free or free >= need
+    if facts.committed is not None and _alone(settings, rendered, facts):
+        assert facts.schema is not None
+        change = f"{facts.schema.found} -> {facts.schema.wanted}"
+        notices = [f"exclusive: the schema goes {change}, and no request may meet it half-way"]
+        return Choice("exclusive", tuple(notices), room)
+    two = facts.committed is not None and mode not in ("exclusive", "recreate")
+    if two and not room:
         mode = "recreate"
         notices.append(
             f"recreate: two slots side by side need {need // MIB} MiB, {free // MIB} MiB are free"
         )
     return Choice(mode, tuple(notices))
+
+
+def _alone(settings: Settings, rendered: Rendered, facts: Facts) -> bool:
+    """Whether a migration is pending that no release may serve beside.
+
+    A database server whose old code works on the new schema can be migrated under way; a file
+    that the app writes cannot, since it could not be put back.
+    """
+    if settings.migrate is None or facts.schema is None or not facts.schema.pending:
+        return False
+    return bool(rendered.writable) or not settings.migrate.compatible
 
 
 def _default(settings: Settings, rendered: Rendered) -> Mode:
@@ -60,54 +78,48 @@ def _default(settings: Settings, rendered: Rendered) -> Mode:
 
 
 def back_mode(old: Mode, settings: Settings, facts: Facts) -> Mode:
-    """The handover of a rollback: the one its release was made for, if memory allows."""
+    """The handover of a rollback: the one its release was made for, if memory allows.
+
+    One that was exclusive for its migration goes by what its app can do when nothing is migrated.
+    """
     free = facts.host.mem_available
+    if old == "exclusive":
+        if settings.deploy.handover == "exclusive":
+            return old
+        old = "single-writer" if settings.web.standby else "recreate"
     if old != "recreate" and free and free < GUESS + SPARE:
         return "recreate"
     return old
 
 
 def refusals(
-    settings: Settings, rendered: Rendered, facts: Facts, image: Image, env: Mapping[str, str]
+    settings: Settings, rendered: Rendered, facts: Facts, image: Image, env: Container[str]
 ) -> tuple[Problem, ...]:
     """Everything that stops a deploy before its first change, all at once."""
     return (
         *rendered.problems,
-        *_host(facts),
+        *escaping(settings, rendered, facts),
+        *old_docker(facts),
+        *old_compose(facts),
+        *old_edge(facts),
         *_image(facts, image),
-        *_env(settings, rendered, env),
-        *_mode(settings, rendered),
-        *_site(settings, facts),
-        *_strangers(settings, facts),
-        *_data(rendered, facts),
+        *full(facts, image),
+        *_memory(facts, rendered),
+        *unset(settings, rendered, env),
+        *impossible(settings, rendered),
+        *taken(settings, facts),
+        *adopt.strangers(settings, facts),
+        *adopt.ports(settings, rendered, facts, edges.ports_of(edges.site_of(settings, ""))),
+        *adopt.absent(settings, rendered, facts),
+        *storage.problems(settings, rendered, facts),
     )
 
 
-def warnings(facts: Facts) -> tuple[str, ...]:
-    """What a person should know and nothing is stopped for."""
-    found = []
-    host = facts.host
-    if not host.boot_hook:
-        found.append(
-            "the boot hook is missing: after a power cut nothing mends itself (homeport setup)"
-        )
-    if not host.memory_limits:
-        found.append(
-            "memory limits have no effect on this kernel: add cgroup_enable=memory cgroup_memory=1"
-            " to /boot/firmware/cmdline.txt and reboot"
-        )
-    if not host.clock_synced:
-        found.append("the clock is not synchronised: check timedatectl")
-    found += [
-        f"{path} holds files of the user homeport; an app that runs as another one cannot write"
-        f" there: sudo chown -R UID:GID {path}"
-        for path in sorted(facts.ours)
-    ]
-    if facts.history.garbled:
-        found.append(
-            f"{facts.history.garbled} lines of the journal cannot be read; they are skipped"
-        )
-    return tuple(found)
+def escaping(settings: Settings, rendered: Rendered, facts: Facts) -> list[Problem]:
+    """What the compose file reaches of other apps, as only the host itself can tell."""
+    found = escape.problems(rendered.reached, rendered.folder, facts.neighbours, facts.leads)
+    found += escape.taken(facts.others, settings.compose)
+    return [one for one in found if one not in rendered.problems]
 
 
 def version(text: str) -> tuple[int, ...]:
@@ -120,30 +132,32 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _host(facts: Facts) -> list[Problem]:
-    host, found = facts.host, []
-    if version(host.docker) < LEAST_DOCKER:
-        why = f"it has {host.docker or 'none'}"
-        found.append(
-            Problem(
-                "Docker Engine 20.10 or newer is needed",
-                "host",
-                why,
-                "https://docs.docker.com/engine/install/",
-            )
-        )
-    if version(host.compose) < LEAST_COMPOSE:
-        why = f"it has {host.compose or 'none'}"
-        mend = "sudo apt-get install docker-compose-plugin"
-        found.append(Problem("Docker Compose 2.35 or newer is needed", "host", why, mend))
+def old_docker(facts: Facts) -> list[Problem]:
+    """The Engine is missing or too old."""
+    have = facts.host.docker
+    return [] if version(have) >= LEAST_DOCKER else [older("Docker Engine 20.10", have)]
+
+
+def old_compose(facts: Facts) -> list[Problem]:
+    """Compose is missing or too old."""
+    have = facts.host.compose
+    return [] if version(have) >= LEAST_COMPOSE else [older("Docker Compose 2.35", have)]
+
+
+def older(needed: str, found: str) -> Problem:
+    """What is told of a version that will not do, or of none."""
+    why, mend = f"it has {found or 'none'}", f"on the host: {DOCKER}"
+    return Problem(f"{needed} or newer is needed", "host", why, mend)
+
+
+def old_edge(facts: Facts) -> list[Problem]:
+    """The edge that runs is of an older version than it must be."""
     edge = facts.edge
-    if edge.running and edge.version and version(edge.version) < edges.LEAST:
-        why = "older ones lose the body of a request that was held"
-        mend = "docker rm -f homeport-edge, then deploy again"
-        found.append(
-            Problem(f"the edge is Caddy {edge.version}; 2.11.4 is needed", "host", why, mend)
-        )
-    return found
+    if not (edge.running and edge.version and version(edge.version) < edges.LEAST):
+        return []
+    what = f"the edge is Caddy {edge.version}; 2.11.4 is needed"
+    why = "older ones lose the body of a request that was held"
+    return [Problem(what, "host", why, "homeport edge upgrade")]
 
 
 def _image(facts: Facts, image: Image) -> list[Problem]:
@@ -159,32 +173,65 @@ def _image(facts: Facts, image: Image) -> list[Problem]:
                 f"docker buildx build --platform linux/{arch} …",
             )
         )
-    need = int(DISK_FACTOR * image.size) + DISK_SPARE
-    if image.pinned not in facts.images and facts.host.disk_free < need:
-        free = facts.host.disk_free // MIB
-        mend = "docker image prune -a, or delete what is not needed"
-        found.append(
-            Problem(f"{need // MIB} MiB of disk are needed", "host", f"{free} MiB are free", mend)
-        )
     return found
 
 
-def _env(settings: Settings, rendered: Rendered, env: Mapping[str, str]) -> list[Problem]:
-    missing = [name for name in rendered.variables if name not in env]
-    missing += [name for name in settings.secrets if name not in env and name not in missing]
-    where = f"/opt/{settings.app}/app.env"
+def full(facts: Facts, image: Image) -> list[Problem]:
+    """Too little room where images lie, or where the app's folder does."""
+    found, folder = [], f"/opt/{facts.app}"
+    if image.pinned not in facts.images:
+        need, root = int(DISK_FACTOR * image.size) + DISK_SPARE, facts.host.docker_root
+        found += _room(root, facts.host.docker_free, need, "docker image prune -a")
+    return found + _room(folder, facts.host.disk_free, DISK_SPARE, "df -h shows what is full")
+
+
+def _room(where: str, free: int, need: int, mend: str) -> list[Problem]:
+    if free >= need:
+        return []
+    why = f"{free // MIB} MiB are free"
+    mend = f"{mend}; delete what is not needed"
+    return [Problem(f"{need // MIB} MiB of disk are needed", f"host: {where}", why, mend)]
+
+
+def _memory(facts: Facts, rendered: Rendered) -> list[Problem]:
+    """Too little even for one slot at a time, by what small containers are taken to need."""
+    live = facts.committed
+    freed = GUESS * len(live.moving) if live and facts.running(live) else 0
+    need, free = GUESS * len(rendered.services) + SPARE, facts.host.mem_available
+    if not free or free + freed >= need:
+        return []
+    beside = " once the old release has stopped" if freed else ""
     return [
         Problem(
-            f"{name} has no value",
-            where,
-            "the compose file or [secrets] names it",
-            f"add a line {name}=… there",
+            f"about {need // MIB} MiB of memory are needed",
+            "host",
+            f"about {(free + freed) // MIB} MiB are free{beside}",
+            "stop what else runs there (docker stats; ps aux --sort=-rss), or add memory or swap",
         )
-        for name in missing
     ]
 
 
-def _mode(settings: Settings, rendered: Rendered) -> list[Problem]:
+def unset(settings: Settings, rendered: Rendered, env: Container[str]) -> list[Problem]:
+    """Variables that the compose file or [secrets] names and ``env`` does not."""
+    return valueless(settings.app, (*rendered.variables, *settings.secrets), env)
+
+
+def valueless(app: str, names: Iterable[str], env: Container[str]) -> list[Problem]:
+    """A problem for each variable that has no value on the host."""
+    return [
+        Problem(
+            f"{name} has no value",
+            f"/opt/{app}/app.env",
+            "the compose file or [secrets] names it",
+            f"add a line {name}=… there",
+        )
+        for name in dict.fromkeys(names)
+        if name not in env
+    ]
+
+
+def impossible(settings: Settings, rendered: Rendered) -> list[Problem]:
+    """A handover was asked for that the app cannot do."""
     asked, found = settings.deploy.handover, []
     where = "homeport.toml: [deploy] handover"
     if asked == "single-writer" and not settings.web.standby:
@@ -194,53 +241,29 @@ def _mode(settings: Settings, rendered: Rendered) -> list[Problem]:
         )
         found.append(Problem("single-writer needs an app that can stand by", where, why, mend))
     if asked in ("overlap", "single-writer") and rendered.alone:
-        why = f"{', '.join(rendered.alone)} has a port or network of the host"
+        why = f"{', '.join(rendered.alone)} has a port, a fixed address or the host's network"
         found.append(Problem(f"{asked} is not possible", where, why, 'set handover = "recreate"'))
     return found
 
 
-def _site(settings: Settings, facts: Facts) -> list[Problem]:
-    site, found = edges.site_of(settings, ""), []
-    other = edges.clash(facts.edge, settings.app, site)
+def taken(settings: Settings, facts: Facts) -> list[Problem]:
+    """Another app or program answers where this one wants to."""
+    asked, found = edges.site_of(settings, ""), []
+    other = edges.clash(facts.edge, settings.app, asked)
     where = "homeport.toml: [site]"
     if other:
         why = f"the app {other} answers there already"
-        found.append(
-            Problem(
-                f"port {site['port']} is taken", where, why, "give this app another name or port"
-            )
-        )
-    port = int(site["port"])
-    holder = facts.host.listeners.get(port)
-    if holder and port not in facts.edge.ports and not other:
-        mend = f"stop it (sudo ss -ltnp 'sport = :{port}' shows it), or set another [site] port"
-        if holder.startswith("container "):
-            mend = f"docker stop {holder.split()[1]}, or set another [site] port"
+        mend = "give this app another name or port"
+        found.append(Problem(f"port {asked['port']} is taken", where, why, mend))
+    same = edges.addressed(facts.edge, settings.app, asked)
+    if same and not other:
+        what = f"port {asked['port']} has a certificate for one IP address only"
+        why = f"the app {same} answers by its address there"
+        found.append(Problem(what, where, why, "name this app without an address, or another port"))
+    for port in edges.ports_of(asked):
+        holder = facts.host.listeners.get(port)
+        if not holder or port in facts.edge.ports or other:
+            continue
+        mend = adopt.free(settings, port, holder)
         found.append(Problem(f"port {port} of the host is taken", where, f"by {holder}", mend))
     return found
-
-
-def _strangers(settings: Settings, facts: Facts) -> list[Problem]:
-    if not facts.strangers:
-        return []
-    return [
-        Problem(
-            f"a Compose project {settings.app!r} runs already",
-            "host",
-            f"containers: {', '.join(facts.strangers)}",
-            f"docker compose -p {settings.app} down   (its volumes stay and are taken over)",
-        )
-    ]
-
-
-def _data(rendered: Rendered, facts: Facts) -> list[Problem]:
-    return [
-        Problem(
-            f"{path} lies on {facts.filesystems[path]}",
-            "host",
-            "a SQLite database there would be damaged",
-            "move the app's data to a local disk",
-        )
-        for path in rendered.data
-        if facts.filesystems.get(path) in UNSAFE
-    ]

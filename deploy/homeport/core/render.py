@@ -12,10 +12,15 @@ import copy
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Mapping
+from typing import Any, Mapping
 
 from homeport.core import link as links
+from homeport.core import escape, mounts
 from homeport.core import service as services
+from homeport.core import unsupported
+from homeport.core.escape import Reached
+from homeport.core.mounts import Loose, Mount, Named
+from homeport.core.needed import Needed, needed
 from homeport.core.service import DEFAULT_MONITOR, Table, kinds, variables
 from homeport.errors import Problem
 from homeport.model import Settings
@@ -51,20 +56,41 @@ class Rendered:
     moving: Table = field(default_factory=dict)
     shared: Table = field(default_factory=dict)
     shared_hash: str = ""
+    #: shared service → the image it names, its variables filled in
+    shared_images: Mapping[str, str] = field(default_factory=dict)
     services: tuple[str, ...] = ()
     networks: Mapping[str, Table] = field(default_factory=dict)
     volumes: Mapping[str, Table] = field(default_factory=dict)
     folders: tuple[Folder, ...] = ()
     data: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    #: those of the shared services
+    beside: tuple[Mount, ...] = ()
+    #: what variables say of the app's database: where it is, and what it does without
+    databases: tuple[Named, ...] = ()
+    loose: tuple[Loose, ...] = ()
+    needed: tuple[Needed, ...] = ()
+    reached: tuple[Reached, ...] = ()
+    folder: str = ""
     policies: Mapping[str, str] = field(default_factory=dict)
     network: str = ""
+    #: how shared services reach the web service, by way of the edge
+    inner: Mapping[str, Any] = field(default_factory=dict)
     monitor: float = DEFAULT_MONITOR
     memory: int = 0
     writable: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
+    #: port of the host → the service besides the web one that publishes it
+    published: Mapping[int, str] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The named volumes that moving services write to."""
+        mine = [one for one in self.mounts if one.kind == "volume" and not one.read_only]
+        return tuple(sorted({one.source for one in mine if one.source}))
 
 
 def render(raw: Table, resolved: Table, settings: Settings, place: Place) -> Rendered:
@@ -72,35 +98,61 @@ def render(raw: Table, resolved: Table, settings: Settings, place: Place) -> Ren
     web = settings.web.service
     moving, shared, unknown = kinds(raw, web)
     problems = services.problems(resolved, settings, moving, shared, unknown)
-    notices: list[str] = []
+    reached, more, said = escape.look(resolved, moving, shared, place.folder, settings.compose)
+    problems += more
+    notices = unsupported.notices(resolved.get("services", {}), moving, shared) + said
     slot: Table = {"name": f"{place.app}-{place.slot}", "services": {}}
     for name in moving:
         slot["services"][name] = _moving(raw, name, moving, settings, place, notices)
     outer: Table = {"name": place.app, "services": {}}
     for name in shared:
         outer["services"][name] = _shared(raw, name, shared, place)
-    networks, volumes = _outside(resolved, "networks"), _outside(resolved, "volumes")
     for project in (slot, outer):
-        _externals(project, raw, resolved)
+        used = _externals(project, raw, resolved)
+        problems += tuple(unsupported.outside(resolved, used, settings.compose))
     seen = resolved.get("services", {})
-    alone = tuple(name for name in moving if name != web and services.alone(seen.get(name, {})))
+    alone = tuple(name for name in moving if services.alone(seen.get(name, {}), name == web))
+    policies = {name: services.policy(seen.get(name, {})) for name in moving}
+    notices += [
+        f"{name}: it has no restart policy: after a crash it stays down (restart: unless-stopped)"
+        for name in moving
+        if policies[name] == "no"
+    ]
     text = json.dumps(outer, sort_keys=True) if shared else ""
     first = sorted(seen.get(web, {}).get("networks") or {})
+    inner = services.inner(raw, seen, shared, settings)
+    if inner:
+        inner["network"] = services.name_of(resolved, "networks", inner["network"])
+        problems += services.portless(settings, inner)
     return Rendered(
         moving=slot,
         shared=outer if shared else {},
         shared_hash=hashlib.sha256(text.encode()).hexdigest()[:12] if text else "",
+        shared_images={name: str(seen.get(name, {}).get("image") or "") for name in shared},
         services=moving,
-        networks=networks,
-        volumes=volumes,
+        networks=_outside(resolved, "networks"),
+        volumes=_outside(resolved, "volumes"),
         folders=_folders(seen, moving, place),
         data=_data(seen, moving),
-        policies={name: str(seen.get(name, {}).get("restart") or "no") for name in moving},
+        mounts=mounts.mounts(resolved, moving),
+        beside=mounts.mounts(resolved, shared),
+        needed=needed(resolved, (*moving, *shared), settings.compose, place.folder),
+        reached=reached,
+        folder=place.folder,
+        policies=policies,
         network=services.name_of(resolved, "networks", first[0]) if first else "",
+        inner=inner,
         monitor=services.monitor(seen.get(web, {})),
         memory=sum(services.memory_limit(seen.get(name, {})) for name in moving),
         writable=tuple(name for name in moving if services.writable(seen.get(name, {}))),
         alone=alone,
+        published={
+            int(port["published"]): name
+            for name in (*moving, *shared)
+            if name != web
+            for port in seen.get(name, {}).get("ports") or []
+            if str(port.get("published") or "").isdigit() and port.get("protocol") != "udp"
+        },
         variables=variables(raw),
         notices=tuple(notices),
         problems=problems,
@@ -119,10 +171,15 @@ def _moving(
     is_web = name == settings.web.service
     for key in ("build", "profiles", "pull_policy"):
         one.pop(key, None)
-    if one.pop("container_name", None):
-        notices.append(f"{name}: container_name is left out: two slots cannot share a name")
-    if is_web and one.pop("ports", None):
-        notices.append(f"{name}: its published port is answered by the edge")
+    for key, why in unsupported.DROPPED.items():
+        if one.pop(key, None):
+            notices.append(f"{name}: {key} is left out: {why}")
+    ports = one.pop("ports", None) if is_web else None
+    if ports:
+        more = ", all but one are left out" if len(ports) > 1 else ""
+        notices.append(f"{name}: its published port is answered by the edge{more}")
+    # it would win over `restart`, and only the committed slot may come back by itself
+    (one.get("deploy") or {}).pop("restart_policy", None)
     waits = {key: rule for key, rule in (one.get("depends_on") or {}).items() if key in moving}
     one["depends_on"] = waits
     if not waits:
@@ -182,8 +239,11 @@ def _env_files(one: Table, folder: str, env: str) -> list[Table]:
     return files
 
 
-def _externals(project: Table, raw: Table, resolved: Table) -> None:
-    """Networks and volumes outlive the project: named as the app's own, made by the engine."""
+def _externals(project: Table, raw: Table, resolved: Table) -> dict[str, set[str]]:
+    """Networks and volumes outlive the project: named as the app's own, made by the engine.
+
+    Answers the names that the project uses of each kind.
+    """
     used: dict[str, set[str]] = {
         "networks": set(),
         "volumes": set(),
@@ -206,6 +266,7 @@ def _externals(project: Table, raw: Table, resolved: Table) -> None:
     for key in ("secrets", "configs"):
         if used[key]:
             project[key] = {name: raw[key][name] for name in sorted(used[key])}
+    return used
 
 
 def _outside(resolved: Table, key: str) -> dict[str, Table]:

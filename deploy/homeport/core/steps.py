@@ -6,8 +6,10 @@ Each function returns steps and nothing else; the order inside them is the promi
 from __future__ import annotations
 
 from homeport.core import link as links
+from homeport.core import saving
 from homeport.core.facts import Facts
-from homeport.model import Mode, Release, Step
+from homeport.model import Mode, Release
+from homeport.planned import Step
 
 #: how many good probes in a row make a new slot healthy, and one that served before
 GOOD_NEW, GOOD_KNOWN = 3, 1
@@ -56,13 +58,42 @@ def hold(facts: Facts, cause: str) -> Step:
     return Step("hold", "link", cause, {"address": links.hold(facts.app)})
 
 
-def stop_old(old: Release, drain: float, cause: str) -> tuple[Step, ...]:
-    """Let the old slot finish what it has in flight, then end its processes."""
+def unpin(old: Release) -> Step:
+    """Take its restart policies from the old slot, so that no boot brings it back."""
+    return Step("unpin", "policy-off", "a stopped slot must not come back", {"slot": old.slot})
+
+
+def beside(mode: Mode, old: Release | None, new: Release, drain: float) -> tuple[Step, ...]:
+    """What ends the old slot where it stood beside the new one until that was watched: overlap.
+
+    It is not waited for before the watch: a client that stays for long would put that off.
+    """
+    if mode != "overlap" or old is None or old.id == new.id:
+        return ()
+    return stop_old(old, drain, "traffic has moved away")[1:]
+
+
+def stop_old(
+    old: Release, drain: float, cause: str, grace: float | None = None, only: str = ""
+) -> tuple[Step, ...]:
+    """Let the old slot finish what it has in flight, then end its processes.
+
+    ``grace`` bounds how long they may take, in seconds: all of them, or the service ``only``.
+    """
+    bound = {} if grace is None else {"within": grace, **({"only": only} if only else {})}
     return (
-        Step("unpin", "policy-off", "a stopped slot must not come back", {"slot": old.slot}),
+        unpin(old),
         Step("drain", "drain", cause, {"address": old.link, "within": drain}),
-        Step("retire", "stop", cause, {"slot": old.slot}),
+        Step("retire", "stop", cause, {"slot": old.slot, **bound}),
     )
+
+
+def held_stop(old: Release, new: Release, drain: float, cause: str) -> tuple[Step, ...]:
+    """The same while requests wait: a drained web service that ignores SIGTERM is not waited for.
+
+    Half of the hold limit is left for what comes after. Workers get what their compose file grants.
+    """
+    return stop_old(old, drain, cause, new.settings.deploy.hold / 2, old.web)
 
 
 def commit(release: Release) -> Step:
@@ -83,11 +114,21 @@ def settle(release: Release, previous: str, cause: str) -> tuple[Step, ...]:
 
 
 def switch(
-    facts: Facts, mode: Mode, old: Release | None, new: Release, drain: float
+    facts: Facts,
+    mode: Mode,
+    old: Release | None,
+    new: Release,
+    drain: float,
+    data: tuple[Step, ...] = (),
 ) -> tuple[Step, ...]:
-    """From "everything is prepared" to "the new slot has the traffic", in the order of the mode."""
+    """From "everything is prepared" to "the new slot has the traffic", in the order of the mode.
+
+    ``data`` is what an exclusive handover or a first one does to the data, if it is not a mere
+    migration.
+    """
     if old is None:
         return (
+            *(data or saving.migrate(facts, new)),
             start(facts, new, new.moving, "first release", "start"),
             ready(facts, new),
             *smoke(new),
@@ -95,11 +136,12 @@ def switch(
         )
     if mode == "overlap":
         return (
+            *saving.migrate(facts, new),
             start(facts, new, new.moving, "overlap: both may run", "start"),
             ready(facts, new),
             *smoke(new),
             commit(new),
-            *stop_old(old, drain, "traffic has moved away"),
+            unpin(old),
         )
     if mode == "single-writer":
         late = workers(new)
@@ -110,14 +152,24 @@ def switch(
             ready(facts, new),
             *smoke(new),
             hold(facts, "single-writer: no request may reach two writers"),
-            *stop_old(old, drain, "its writes end before the new one's begin"),
+            *held_stop(old, new, drain, "its writes end before the new one's begin"),
             Step("lift", "standby-off", "the old writer is gone", standby),
             commit(new),
             *((start(facts, new, late, "workers move after the commit", "workers"),) * bool(late)),
         )
+    if mode == "exclusive":
+        return (
+            hold(facts, "exclusive: nobody writes until the new release is ready"),
+            *held_stop(old, new, drain, "its writes end before the data is copied"),
+            *(data or saving.staked(facts, old, new)),
+            start(facts, new, new.moving, "exclusive: the old slot is gone", "start"),
+            ready(facts, new),
+            *smoke(new),
+            commit(new),
+        )
     return (
         hold(facts, "recreate: one slot at a time"),
-        *stop_old(old, drain, "makes room for the new slot"),
+        *held_stop(old, new, drain, "makes room for the new slot"),
         start(facts, new, new.moving, "recreate: the old slot is gone", "start"),
         ready(facts, new),
         *smoke(new),

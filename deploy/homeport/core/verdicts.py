@@ -47,28 +47,117 @@ def _trailing(probes: Sequence[Probe]) -> list[Probe]:
     return run[::-1] or list(probes[-1:])
 
 
+# --- the watch -----------------------------------------------------------------------------------
+#: fewer requests than these say nothing about a release
+LEAST = 20
+#: a release is bad when more than this share of its answers are 5xx, and this many times as many as
+#: before it; and when it turned bad all at once: this share within so many seconds
+SHARE, TIMES = 0.05, 5.0
+SUDDEN, RECENT = 0.25, 5.0
+#: where it is not known how it was before, only this share says anything
+UNKNOWN = 0.5
+
+
+@dataclass(frozen=True)
+class Count:
+    """Requests that reached the releases behind a site: all, answered 5xx, and left unanswered.
+
+    Of the last kind are those that a release cut by ending; the edge answers them itself.
+    """
+
+    asked: int = 0
+    failed: int = 0
+    cut: int = 0
+
+    @property
+    def share(self) -> float:
+        """The part that went wrong; 0 where nobody asked."""
+        return (self.failed + self.cut) / self.asked if self.asked else 0.0
+
+    def since(self, before: Count) -> Count:
+        """What came after ``before``; all of it where the counters began anew meanwhile."""
+        gone = Count(self.asked - before.asked, self.failed - before.failed, self.cut - before.cut)
+        return self if min(gone.asked, gone.failed, gone.cut) < 0 else gone
+
+
 @dataclass(frozen=True)
 class Look:
-    """One look in a watch: restarts since its start, services that are down, health, smoke."""
+    """One look in a watch.
+
+    ``restarts`` (by service) and ``count`` (of others than the engine itself) are those since the
+    handover; ``smoke`` is why the last check through the edge failed, of ``checks`` so far.
+    """
 
     at: float
-    restarts: int = 0
+    restarts: tuple[tuple[str, int], ...] = ()
     down: tuple[str, ...] = ()
     unhealthy: tuple[str, ...] = ()
     smoke: str = ""
+    starved: tuple[str, ...] = ()
+    count: Count = Count()
+    checks: int = 0
 
 
-def bad(looks: Sequence[Look]) -> str:
-    """Why a watch must end in taking back, or nothing. Names the figures it rests on."""
+def bad(looks: Sequence[Look], before: Count | None = Count()) -> str:
+    """Why a watch must end in taking back, or nothing.
+
+    ``before`` is how the last release did, None where that is not known any more.
+    """
     if not looks:
         return ""
     last = looks[-1]
+    if last.starved:
+        return f"{', '.join(last.starved)} ran out of memory"
     if last.restarts:
-        return f"it restarted {last.restarts} times since the handover"
+        said = [f"{service} restarted {_times(number)}" for service, number in last.restarts]
+        return f"{', '.join(said)} since the handover"
     if last.down:
         return f"{', '.join(last.down)} is not running any more"
     if last.unhealthy:
         return f"{', '.join(last.unhealthy)} reports itself unhealthy"
-    if len(looks) >= 2 and looks[-1].smoke and looks[-2].smoke:
-        return f"two checks through the edge failed in a row: {last.smoke}"
+    if len(looks) >= 2 and last.smoke and looks[-2].smoke:
+        return "two checks through the edge failed in a row"
+    return _too_many(looks, before)
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
+def _too_many(looks: Sequence[Look], before: Count | None) -> str:
+    least = UNKNOWN if before is None else TIMES * before.share
+    was = "unknown" if before is None else percent(before)
+    last = looks[-1]
+    old = next((one for one in looks if last.at - one.at <= RECENT), last)
+    windows = [(last.count, SHARE, "since the handover")]
+    if old is not looks[0]:
+        recent = last.count.since(old.count)
+        windows.append((recent, SUDDEN, f"in the last {last.at - old.at:.0f} s"))
+    for count, most, when in windows:
+        if count.asked >= LEAST and count.share > max(most, least):
+            shares = f"{percent(count)}; before it {was}"
+            return f"{wrong(count)} {when} ({shares})"
     return ""
+
+
+def wrong(count: Count) -> str:
+    """``3 of 40 answers were 5xx``, and what got no answer at all."""
+    cut = f", {count.cut} got none" if count.cut else ""
+    return f"{count.failed} of {count.asked} answers were 5xx{cut}"
+
+
+def figures(looks: Sequence[Look]) -> str:
+    """What a verdict on these looks rests on, in a line."""
+    if not looks:
+        return "nothing was looked at"
+    last = looks[-1]
+    restarts = sum(number for _, number in last.restarts)
+    said = [wrong(last.count), f"restarted {_times(restarts)}" if restarts else "no restart"]
+    passed = "" if last.smoke else " passed"
+    said.append(f"{last.checks} checks through the edge{passed}")
+    return ", ".join(said)
+
+
+def percent(count: Count) -> str:
+    """``2.5 %``; ``nobody asked`` where that is so."""
+    return f"{100 * count.share:.1f} %" if count.asked else "nobody asked"
