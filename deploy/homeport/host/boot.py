@@ -21,17 +21,22 @@ PATIENCE = 240.0
 
 def main() -> int:
     """Wait for Docker, then recover every app. 0 if all of them serve as they should."""
-    if not _docker(PATIENCE):
+    if not docker(PATIENCE):
         print("homeport: Docker does not answer; nothing was recovered", file=sys.stderr)
         return HostFault.code
-    worst = 0
-    for app in apps():
-        paths = from_environment(app)
+    return max((_recovered(app) for app in apps()), default=0)
+
+
+def _recovered(app: str) -> int:
+    """Recover one app, and never keep the others from it; the exit code."""
+    paths = from_environment(app)
+    try:
         Store(paths).append({"k": "boot", "run": ""})
-        request = wire.encode({"verb": "recover", "app": app, "cause": {"who": "boot"}})
-        code = verbs.carry_out(app, detach.new_run(), request)
-        worst = max(worst, code)
-    return worst
+    except HostFault as error:
+        # on a full disk the app may be brought back all the same
+        print(f"homeport: {app}: {error.text()}", file=sys.stderr)
+    request = wire.encode({"verb": "recover", "app": app, "cause": {"who": "boot"}})
+    return verbs.carry_out(app, detach.new_run(), request)
 
 
 def apps() -> list[str]:
@@ -41,12 +46,13 @@ def apps() -> list[str]:
     return sorted(name for name in found if APP_NAME.match(name))
 
 
-def _docker(within: float) -> bool:
+def docker(within: float) -> bool:
+    """Wait until Docker answers; whether it did within so many seconds."""
     end = time.monotonic() + within
     while time.monotonic() < end:
         try:
             Engine().info()
             return True
         except HostFault:
-            time.sleep(0.5)
+            time.sleep(0.1)
     return False

@@ -8,21 +8,26 @@ import json
 import os
 import secrets
 import time
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any, Callable, Iterator, Mapping
 
+from homeport.core import caddy
 from homeport.core import edge as edges
 from homeport.core.facts import EdgeFacts
-from homeport.core.link import RUN
-from homeport.errors import HostFault, Problem
+from homeport.core.verdicts import Count
+from homeport.errors import Busy, HomeportError, HostFault, Problem
+from homeport.host import edge_box as box
+from homeport.host import edge_others
 from homeport.host.engine import Engine
-from homeport.host.paths import Paths, write
+from homeport.host.paths import Paths, make, write
 from homeport.host.unix import UnixConnection
+from homeport.model import Settings
 
-NAME = "homeport-edge"
-NETWORK = "homeport-edge"
-_LABEL = "homeport.edge"
+#: how long a change waits for another app's hold or watch, in seconds
+PATIENCE = 60.0
+#: and how long none of them may have been seen before it, in seconds
+SETTLED = 0.3
 
 
 class Edge:
@@ -30,27 +35,53 @@ class Edge:
 
     def __init__(self, paths: Paths, engine: Engine) -> None:
         self._paths, self._engine = paths, engine
-        self._folder = paths.edge
+        self._folder, self._name = paths.edge, paths.edge_name
 
     # --- looking
     def facts(self) -> EdgeFacts:
-        """What the edge is right now."""
-        seen = self._engine.inspect(NAME)
-        sites = self._sites()
+        """What the edge is right now, or once a change that goes on is over."""
+        found = self._look()
+        if found.sites and (found.leftover or not found.running):
+            with self._locked():
+                found = self._look()
+        return found
+
+    def _look(self) -> EdgeFacts:
+        seen = self._engine.inspect(self._name)
+        sites = self.sites()
+        pinned = str((self._engine.image(edges.IMAGE) or {}).get("Id", ""))
+        leftover = self._engine.inspect(self._paths.edge_next) is not None
         if seen is None:
-            return EdgeFacts(sites=sites)
+            return EdgeFacts(sites=sites, pinned=pinned, leftover=leftover)
         bound = (seen["HostConfig"].get("PortBindings") or {}).keys()
         ports = tuple(sorted(int(one.split("/")[0]) for one in bound))
         networks = tuple(sorted((seen["NetworkSettings"].get("Networks") or {}).keys()))
         labels = seen["Config"].get("Labels") or {}
         return EdgeFacts(
             exists=True,
-            running=bool(seen["State"]["Running"]),
+            running=self._runs(seen),
             version=str(labels.get("homeport.caddy", "")),
             ports=ports,
-            networks=tuple(one for one in networks if one != NETWORK),
+            networks=tuple(one for one in networks if one != self._name),
             sites=sites,
+            image=str(seen["Image"]),
+            pinned=pinned,
+            current=self._conf().get("caddy.json") == self._made(sites)["caddy.json"],
+            configured=(self._folder / "conf" / "caddy.json").exists(),
+            leftover=leftover,
         )
+
+    def _runs(self, seen: Mapping[str, Any]) -> bool:
+        """Whether it runs; to Docker one that it starts over and over does so as well."""
+        state = seen.get("State") or {}
+        if not state.get("Running") or state.get("Restarting"):
+            return False
+        if not seen.get("RestartCount"):
+            return True
+        with suppress(HostFault):
+            self._admin("GET", "/config/admin")
+            return True
+        return False
 
     def in_flight(self, address: str) -> int | None:
         """Requests on their way to an address right now; None where the edge cannot be asked."""
@@ -65,105 +96,164 @@ class Edge:
             if str(one.get("address", "")).removeprefix("unix/") in (plain, address)
         )
 
-    def _sites(self) -> dict[str, dict[str, Any]]:
+    def answers(self, site: Mapping[str, Any]) -> Count | None:
+        """What the releases behind a site answered so far; None where the edge cannot be asked."""
+        try:
+            inner = edges.alone(self.sites(), site)
+            return caddy.counted(self._ask("GET", "/metrics"), site, inner)
+        except HostFault:
+            return None
+
+    def sites(self) -> dict[str, dict[str, Any]]:
+        """What the edge was told of each app."""
         try:
             data = json.loads((self._folder / "sites.json").read_text())
         except (OSError, ValueError):
             return {}
         return data if isinstance(data, dict) else {}
 
+    def site(self, settings: Settings) -> Mapping[str, Any]:
+        """What the edge was told of the app, or would be by these settings."""
+        return self.sites().get(settings.app) or edges.site_of(settings, "")
+
     # --- changing
-    def apply(self, change: str, wanted: edges.Wanted, pull: Callable[[], None]) -> None:
-        """Make the edge answer for ``wanted.sites``; ``pull`` fetches a missing image."""
+    def apply(self, change: str, wanted: edges.Wanted, pull: Callable[[], None]) -> float:
+        """Make the edge answer for the app as ``wanted.sites`` has it; the others' sites stay.
+
+        ``pull`` fetches a missing image. Returns the seconds for which nobody was answered. Where
+        it fails, the edge is as before: what was told last is what is known of it. Raises Busy
+        where another app was quicker or holds or watches for too long.
+        """
+        if change in ("create", "recreate") and not box.here(self._engine, self._paths):
+            pull()
         with self._locked():
-            self._no_hold_elsewhere()
-            (self._folder / "admin").mkdir(parents=True, exist_ok=True)
-            (self._folder / "data").mkdir(exist_ok=True)
-            (self._folder / "conf").mkdir(exist_ok=True)
-            os.chmod(self._folder / "admin", 0o700)
-            conf = edges.config(dict(wanted.sites), self._secret())
-            write(self._folder / "conf" / "caddy.json", json.dumps(conf, indent=1), 0o600)
-            write(self._folder / "sites.json", json.dumps(wanted.sites, indent=1, sort_keys=True))
-            if change in ("create", "recreate"):
-                if self._engine.image(edges.IMAGE) is None:
-                    pull()
-                self._engine.remove(NAME)
-                if wanted.ports:
-                    self._create(wanted.ports)
-            if wanted.ports:
-                for network in wanted.networks:
-                    if self._engine.network(network):
-                        self._engine.connect(network, NAME)
-                self._engine.start(NAME)
-                self._await_admin()
+            planned, seen, app = replace(wanted, change=change), self._look(), self._paths.app
+            now = edges.anew(planned, seen, app)
+            why = edges.overtaken(planned, now, seen, app)
+            if why:
+                what = "the edge is not as it was planned for"
+                raise Busy(Problem(what, self._name, why, "again"))
+            ready = self._wait_for_others if now.change in edges.FELT else _at_once
+            ready()
+            before = self._conf()
+            try:
+                self._write(self._made(now.sites))
+                away = self._change(now, pull, ready)
+                told = json.dumps(now.sites, indent=1, sort_keys=True)
+                write(self._folder / "sites.json", told)
+            except BaseException:
+                self._write(before)
+                with suppress(HomeportError, KeyError):
+                    # the edge itself changes nothing where it was told no other
+                    self._admin("POST", "/load", json.loads(before["caddy.json"]))
+                raise
+        return away
+
+    def restore(self, pull: Callable[[], None]) -> None:
+        """Bring the edge back as its sites have it, whatever a change that died left of it."""
+        with self._locked():
+            # one whose file is gone goes by it all the same: loading it would cut everybody off
+            torn = (seen := self._look()).configured and not seen.current
+            self._write(self._made(self.sites()))
+            load = box.settle(self._engine, self._paths) or torn
+            self._change(edges.restored(self._look()), pull, _at_once)
+            if load:
+                self._admin("POST", "/load", json.loads(self._conf()["caddy.json"]))
+
+    def _change(
+        self, wanted: edges.Wanted, pull: Callable[[], None], ready: Callable[[], None]
+    ) -> float:
+        engine, change = self._engine, wanted.change
+        had, joins = self.sites(), edges.joins(wanted.sites)
+        kept = edges.kept(had, wanted.sites)
+        box.settle(engine, self._paths)
+        if not wanted.ports:
+            engine.remove(self._name)
+        elif change in ("create", "recreate"):
+            if not box.here(engine, self._paths):
+                pull()
+            args = (self._paths, wanted.ports, kept | joins)
+            return box.replace(engine, *args, ready, self._await_admin)
+        else:
+            box.join(engine, self._name, joins)
+            if not self._runs(engine.inspect(self._name) or {}):
+                engine.stop(self._name, edges.LAST)
+            engine.start(self._name)
+            self._await_admin(self._name)
             if change == "load":
-                self._admin("POST", "/load", conf)
+                ready()
+                self._admin("POST", "/load", json.loads(self._conf()["caddy.json"]))
+            # what it joined for a site that is gone; what a person joined it to stays
+            for network in edges.joins(had).keys() - joins.keys() - kept.keys():
+                engine.leave(network, self._name)
+        return 0.0
 
-    def _no_hold_elsewhere(self, within: float = 60.0) -> None:
-        """Wait until no other app holds: loading a configuration fails every held request."""
-        end = time.monotonic() + within
-        while True:
-            links = sorted((self._paths.home / "run").glob("*/live"))
-            others = [one for one in links if one.parent.name != self._paths.app]
-            held = [one.parent.name for one in others if _holds(one)]
-            if not held:
-                return
-            if time.monotonic() >= end:
-                what = f"{', '.join(held)} holds its requests; the edge cannot be changed now"
-                raise HostFault(Problem(what, NAME, "", "homeport status there, then again"))
-            time.sleep(0.1)
-
-    def _create(self, ports: tuple[int, ...]) -> None:
-        if self._engine.network(NETWORK) is None:
-            body = {"Name": NETWORK, "Driver": "bridge", "Labels": {_LABEL: "1"}}
-            self._engine.call("POST", "/networks/create", body)
-        user = f"{os.getuid()}:{os.getgid()}"
-        body = {
-            "Image": edges.IMAGE,
-            "User": user,
-            "Cmd": ["caddy", "run", "--config", "/etc/homeport/caddy.json"],
-            "Env": [
-                "GOMEMLIMIT=24MiB",
-                "GOGC=50",
-                "XDG_DATA_HOME=/data",
-                "XDG_CONFIG_HOME=/data",
-                "HOME=/data",
-            ],
-            "Labels": {_LABEL: "1", "homeport.caddy": ".".join(map(str, edges.LEAST))},
-            "ExposedPorts": {f"{port}/tcp": {} for port in ports},
-            "HostConfig": {
-                "Binds": [
-                    f"{self._paths.home}/run:{RUN}:ro",
-                    f"{self._folder}/conf:/etc/homeport:ro",
-                    f"{self._folder}/admin:/run/homeport-admin",
-                    f"{self._folder}/data:/data",
-                ],
-                "PortBindings": {f"{port}/tcp": [{"HostPort": str(port)}] for port in ports},
-                "RestartPolicy": {"Name": "always"},
-                "NetworkMode": NETWORK,
-                "ReadonlyRootfs": True,
-                "CapDrop": ["ALL"],
-                # the official image's binary carries this capability and cannot start without it
-                "CapAdd": ["NET_BIND_SERVICE"],
-                "LogConfig": {"Type": "local", "Config": {"max-size": "5m", "max-file": "2"}},
-            },
+    def _made(self, sites: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """The files of the edge's configuration for these sites, by name."""
+        roots = {f"roots/{app}.pem": str(one.get("acme_root", "")) for app, one in sites.items()}
+        ranges = {
+            network: self._engine.ranges(network)
+            for network, names in edges.joins(sites).items()
+            if names
         }
-        self._engine.create(NAME, body)
+        made = json.dumps(caddy.config(sites, self._secret(), ranges), indent=1)
+        return {"caddy.json": made, **{name: text for name, text in roots.items() if text}}
 
-    def _await_admin(self, within: float = 15.0) -> None:
+    def _conf(self) -> dict[str, str]:
+        found = {}
+        for path in (self._folder / "conf").rglob("*.*"):
+            if path.suffix in (".json", ".pem") and not path.name.startswith("."):
+                found[str(path.relative_to(self._folder / "conf"))] = path.read_text()
+        return found
+
+    def _write(self, files: Mapping[str, str]) -> None:
+        for name in ("admin", "data", "conf/roots"):
+            make(self._folder / name)
+        for name in ("admin", "data"):
+            os.chmod(self._folder / name, 0o700)
+        for name, text in files.items():
+            write(self._folder / "conf" / name, text, 0o600)
+
+    def _wait_for_others(self) -> None:
+        """Wait until no other app holds or watches.
+
+        Loading a configuration fails every held request, and an edge that is away for a moment
+        could cost a good release its watch.
+        """
+        end, quiet = time.monotonic() + PATIENCE, 0.0
+        while not quiet or time.monotonic() < quiet:
+            busy = self.busy(but=self._paths.app)
+            # what has just been held is on its way only after the edge's next try
+            quiet = 0.0 if busy else quiet or time.monotonic() + SETTLED
+            if busy and time.monotonic() >= end:
+                mend = "homeport status there, then again"
+                what = f"{'; '.join(busy)}: the edge cannot be changed now"
+                raise Busy(Problem(what, self._name, "", mend))
+            time.sleep(0.05)
+
+    def busy(self, but: str = "") -> list[str]:
+        """The apps that hold their requests or watch a release, each as a sentence."""
+        return edge_others.busy(self._paths, but)
+
+    def _await_admin(self, name: str, within: float = 15.0) -> None:
         end = time.monotonic() + within
         while True:
             try:
                 self._admin("GET", "/config/admin")
                 return
             except HostFault:
-                if time.monotonic() > end:
-                    why = self._engine.logs(NAME, 8)
-                    mend = f"docker logs {NAME}"
-                    raise HostFault(Problem("the edge does not start", NAME, why, mend)) from None
-                time.sleep(0.05)
+                seen = self._engine.inspect(name) or {}
+                if time.monotonic() > end or seen.get("RestartCount"):
+                    why = self._engine.logs(name, 8)
+                    what, mend = "the edge does not start", f"docker logs {self._name}"
+                    raise HostFault(Problem(what, self._name, why, mend)) from None
+                time.sleep(0.02)
 
     def _admin(self, method: str, path: str, body: Any = None) -> Any:
+        text = self._ask(method, path, body)
+        return json.loads(text) if text.strip() else None
+
+    def _ask(self, method: str, path: str, body: Any = None) -> str:
         connection = UnixConnection(str(self._folder / "admin" / "admin.sock"), 10.0)
         secret = self._secret()
         headers = {
@@ -172,39 +262,32 @@ class Edge:
             "Content-Type": "application/json",
         }
         try:
-            connection.request(
-                method, path, json.dumps(body) if body is not None else None, headers
-            )
+            sent = json.dumps(body) if body is not None else None
+            connection.request(method, path, sent, headers)
             answer = connection.getresponse()
-            text = answer.read()
+            text = answer.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
-            raise HostFault(
-                Problem(
-                    "the edge's admin socket does not answer",
-                    NAME,
-                    str(error),
-                    f"docker logs {NAME}",
-                )
-            ) from error
+            what, mend = "the edge's admin socket does not answer", f"docker logs {self._name}"
+            raise HostFault(Problem(what, self._name, str(error), mend)) from error
         finally:
             connection.close()
         if answer.status >= 400:
-            why = text.decode("utf-8", "replace")[:500]
-            raise HostFault(Problem(f"the edge refused {path}", NAME, why, f"docker logs {NAME}"))
-        return json.loads(text) if text.strip() else None
+            mend = f"docker logs {self._name}"
+            raise HostFault(Problem(f"the edge refused {path}", self._name, text[:500], mend))
+        return text
 
     def _secret(self) -> str:
         path = self._folder / "secret"
         try:
             return path.read_text().strip()
         except FileNotFoundError:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make(self._folder)
             write(path, f"{secrets.token_hex(16)}.internal", 0o600)
             return path.read_text().strip()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make(self._folder)
         handle = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -213,9 +296,5 @@ class Edge:
             os.close(handle)
 
 
-def _holds(link: Path) -> bool:
-    """Whether a link says hold; one that is gone by now or garbage says nothing."""
-    try:
-        return link.read_text("utf-8", "replace").endswith("/hold.sock")
-    except OSError:
-        return False
+def _at_once() -> None:
+    """Nobody is waited for: what is changed costs no other app anything."""

@@ -1,6 +1,7 @@
 """The Docker Engine over its unix socket: a kept connection, JSON in and out.
 
-Source of the calls: the Engine API's reference, version 1.41 (Docker 20.10) and later.
+Source of the calls: the Engine API's reference, version 1.41 (Docker 20.10) and later. They are
+made in 1.41 or, where an Engine knows that no more, in the oldest that it does.
 """
 
 from __future__ import annotations
@@ -8,29 +9,21 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import struct
-from typing import Any, BinaryIO, Callable, Iterator
+import socket
+from contextlib import suppress
+from typing import Any, Callable, Iterator, Sequence
 from urllib.parse import quote, urlencode
 
-from homeport.errors import HostFault, ImageMissing, Problem, RegistryError
-from homeport.host.unix import UnixConnection
+from homeport.host import pull as pulls
+from homeport.host.faults import EngineError, api, fault, message, pull_failed, silent
+from homeport.host.unix import UnixConnection, frames
 
 SOCKET = "/var/run/docker.sock"
-API = "/v1.41"
 #: longer than any stop grace a compose file should ask for, in seconds
 PATIENCE = 330.0
-
-
-class EngineError(HostFault):
-    """The Engine answered with an error; ``status`` is its HTTP status."""
-
-    status = 0
-
-
-def _fault(what: str, status: int = 0) -> EngineError:
-    error = EngineError(Problem(what, "Docker Engine", "", "docker info; journalctl -u docker"))
-    error.status = status
-    return error
+#: a pull without any progress for so many seconds is over. The Engine tells of every half megabyte
+#: that it takes in or unpacks; writing a large layer out to a slow SD card is its longest silence
+PULL_SILENCE = 120.0
 
 
 class Engine:
@@ -39,6 +32,8 @@ class Engine:
     def __init__(self, path: str | None = None) -> None:
         self._path = path or os.environ.get("HOMEPORT_DOCKER_SOCKET", SOCKET)
         self._kept: UnixConnection | None = None
+        self._api = ""
+        self._streaming: socket.socket | None = None
 
     # --- the calls themselves
     def call(
@@ -49,16 +44,26 @@ class Engine:
             b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         )
         kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
-        url = API + path + (f"?{urlencode(query)}" if query else "")
+        status, text = self._ask(method, self._url(path, query), data, kind)
+        if status >= 400:
+            raise fault(message(text) or f"{method} {path}: {status}", status)
+        return json.loads(text) if text.strip() else None
+
+    def _url(self, path: str, query: dict[str, Any] | None) -> str:
+        if not self._api:
+            status, text = self._ask("GET", "/version", b"", "application/json")
+            if status >= 400:
+                raise fault(message(text), status)
+            self._api = api(json.loads(text))
+        return self._api + path + (f"?{urlencode(query)}" if query else "")
+
+    def _ask(self, method: str, url: str, data: bytes, kind: str) -> tuple[int, bytes]:
         try:
             answer = self._send(method, url, data, {"Content-Type": kind})
-            text = answer.read()
+            return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
             self._kept = None
-            raise _fault(f"the Docker Engine does not answer: {error}") from error
-        if answer.status >= 400:
-            raise _fault(_message(text) or f"{method} {path}: {answer.status}", answer.status)
-        return json.loads(text) if text.strip() else None
+            raise silent(self._path, error) from error
 
     def _send(
         self, method: str, url: str, data: bytes, headers: dict[str, str]
@@ -88,19 +93,27 @@ class Engine:
         timeout: float = PATIENCE,
     ) -> http.client.HTTPResponse:
         """A request on a connection of its own, whose answer is read as it comes."""
+        url = self._url(path, query)
         connection = UnixConnection(self._path, timeout)
         data = b"" if body is None else json.dumps(body).encode()
-        url = API + path + (f"?{urlencode(query)}" if query else "")
         try:
+            connection.connect()
+            self._streaming = connection.sock
             connection.request(
                 method, url, data, {"Content-Type": "application/json", **(headers or {})}
             )
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            raise _fault(f"the Docker Engine does not answer: {error}") from error
+            raise silent(self._path, error) from error
         if answer.status >= 400:
-            raise _fault(_message(answer.read()), answer.status)
+            raise fault(message(answer.read()), answer.status)
         return answer
+
+    def cut(self) -> None:
+        """End the stream that was opened last, from another thread: its reader finds no more."""
+        if self._streaming is not None:
+            with suppress(OSError):
+                self._streaming.shutdown(socket.SHUT_RDWR)
 
     # --- the host
     def info(self) -> dict[str, Any]:
@@ -130,6 +143,10 @@ class Engine:
         query = None if within is None else {"t": within}
         self.call("POST", f"/containers/{quote(name)}/stop", query=query)
 
+    def rename(self, name: str, new: str) -> None:
+        """Give a container another name."""
+        self.call("POST", f"/containers/{quote(name)}/rename", query={"name": new})
+
     def remove(self, name: str) -> None:
         """Remove a container and its anonymous volumes; nothing if it is gone."""
         try:
@@ -142,31 +159,46 @@ class Engine:
         """Give a container a restart policy as Compose writes it: ``on-failure:3``, ``always``."""
         kind, _, count = policy.partition(":")
         rule = {"Name": kind or "no", "MaximumRetryCount": int(count or 0)}
-        self.call("POST", f"/containers/{quote(name)}/update", {"RestartPolicy": rule})
+        for left in (2, 1, 0):
+            try:
+                self.call("POST", f"/containers/{quote(name)}/update", {"RestartPolicy": rule})
+                return
+            except EngineError:
+                if not left:
+                    raise
+            # one that crashes over and over cannot be changed between two starts: that ends first
+            if ((self.inspect(name) or {}).get("State") or {}).get("Restarting"):
+                self.stop(name, 0)
 
-    def run_in(self, name: str, command: list[str]) -> tuple[int, str]:
-        """Run a command in a running container: its exit code and the end of its output."""
+    def run_in(self, name: str, command: list[str], timeout: float = PATIENCE) -> tuple[int, str]:
+        """Run a command in a running container: its exit code and the end of its output.
+
+        Raises TimeoutError after so many seconds of silence; the command itself may go on.
+        """
         body = {"AttachStdout": True, "AttachStderr": True, "Cmd": command}
         made = self.call("POST", f"/containers/{quote(name)}/exec", body)
-        answer = self.stream("POST", f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False})
-        output = b"".join(data for _, data in _frames(answer))
+        url, body = f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False}
+        answer = self.stream("POST", url, body, timeout=timeout)
+        output = b"".join(data for _, data in frames(answer))
         code = self.call("GET", f"/exec/{made['Id']}/json").get("ExitCode")
         return int(code if code is not None else -1), output[-2000:].decode("utf-8", "replace")
 
-    def logs(self, name: str, lines: int = 20) -> str:
-        """The last lines a container wrote."""
+    def logs(self, name: str, lines: int = 20, until: float = 0.0) -> str:
+        """The last lines a container wrote, up to an instant where one is given."""
         query = {"stdout": "1", "stderr": "1", "tail": str(lines)}
+        if until:
+            query["until"] = f"{until:.9f}"
         try:
             answer = self.stream("GET", f"/containers/{quote(name)}/logs", query=query)
         except EngineError:
             return ""
-        return b"".join(data for _, data in _frames(answer)).decode("utf-8", "replace").strip()
+        return b"".join(data for _, data in frames(answer)).decode("utf-8", "replace").strip()
 
     def follow(self, name: str, lines: int) -> Iterator[bytes]:
         """What a container writes, as it comes, beginning with its last lines."""
         query = {"stdout": "1", "stderr": "1", "tail": str(lines), "follow": "1"}
         answer = self.stream("GET", f"/containers/{quote(name)}/logs", query=query, timeout=86400)
-        for _, data in _frames(answer):
+        for _, data in frames(answer):
             yield data
 
     def put(self, name: str, path: str, tar: bytes) -> None:
@@ -192,14 +224,23 @@ class Engine:
         """Pull an image by its pinned reference; ``progress`` is told bytes done and in all."""
         name, _, tag = ref.partition("@")
         if not tag:
-            name, tag = _split_tag(ref)
+            name, tag = pulls.split_tag(ref)
         headers = {"X-Registry-Auth": auth} if auth else {}
         query = {"fromImage": name, "tag": tag}
+        quiet = f"no progress for {PULL_SILENCE:g} s"
         try:
-            answer = self.stream("POST", "/images/create", query=query, headers=headers)
-            _read_pull(answer, ref, progress)
+            answer = self.stream(
+                "POST", "/images/create", query=query, headers=headers, timeout=PULL_SILENCE
+            )
+            pulls.read(answer, ref, progress)
+        except TimeoutError as error:
+            raise pull_failed(ref, quiet) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise pull_failed(ref, f"the Engine's answer broke off: {error}") from error
         except EngineError as error:
-            raise _pull_failed(ref, error.problems[0].what, error.status) from error
+            late = isinstance(error.__cause__, TimeoutError)
+            why = quiet if late else error.problems[0].what
+            raise pull_failed(ref, why, error.status) from error
 
     def tag(self, ref: str, repo: str, tag: str) -> None:
         """Give an image one more name."""
@@ -219,12 +260,29 @@ class Engine:
         """A network, or None."""
         return self._maybe(f"/networks/{quote(name)}")
 
-    def connect(self, network: str, container: str) -> None:
-        """Join a container to a network; nothing if it is there already."""
+    def ranges(self, name: str) -> tuple[list[str], list[str]]:
+        """The ranges of a network's addresses, and its gateways; none where there is no network."""
+        pools = ((self.network(name) or {}).get("IPAM") or {}).get("Config") or []
+        found = ([str(pool.get(key) or "") for pool in pools] for key in ("Subnet", "Gateway"))
+        subnets, gateways = ([one for one in every if one] for every in found)
+        return subnets, gateways
+
+    def connect(self, network: str, container: str, names: Sequence[str] = ()) -> None:
+        """Join a container to a network, also under these names; nothing if it is there already."""
+        body = {"Container": container, "EndpointConfig": {"Aliases": list(names)}}
         try:
-            self.call("POST", f"/networks/{quote(network)}/connect", {"Container": container})
+            self.call("POST", f"/networks/{quote(network)}/connect", body)
         except EngineError as error:
             if error.status not in (403, 409) or "already" not in str(error):
+                raise
+
+    def leave(self, network: str, container: str) -> None:
+        """Take a container from a network; nothing if either is not there."""
+        body = {"Container": container, "Force": True}
+        try:
+            self.call("POST", f"/networks/{quote(network)}/disconnect", body)
+        except EngineError as error:
+            if error.status not in (403, 404) and "not connected" not in str(error):
                 raise
 
     def volume(self, name: str) -> dict[str, Any] | None:
@@ -238,49 +296,3 @@ class Engine:
             if error.status == 404:
                 return None
             raise
-
-
-def _message(text: bytes) -> str:
-    try:
-        return str(json.loads(text).get("message", ""))
-    except (ValueError, AttributeError):
-        return text.decode("utf-8", "replace").strip()
-
-
-def _frames(stream: http.client.HTTPResponse | BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Docker's multiplexed output: eight bytes of head (stream, length) before each part."""
-    while True:
-        head = stream.read(8)
-        if len(head) < 8:
-            return
-        kind, length = struct.unpack(">BxxxL", head)
-        yield kind, stream.read(length)
-
-
-def _split_tag(ref: str) -> tuple[str, str]:
-    head, _, tail = ref.rpartition(":")
-    return (head, tail) if head and "/" not in tail else (ref, "latest")
-
-
-def _read_pull(
-    answer: http.client.HTTPResponse, ref: str, progress: Callable[[int, int], None]
-) -> None:
-    done: dict[str, int] = {}
-    total: dict[str, int] = {}
-    for line in answer:
-        if not line.strip():
-            continue
-        event = json.loads(line)
-        if "error" in event:
-            raise _pull_failed(ref, str(event["error"]), 0)
-        detail = event.get("progressDetail") or {}
-        if event.get("status") == "Downloading" and detail.get("total"):
-            done[event["id"]], total[event["id"]] = int(detail["current"]), int(detail["total"])
-            progress(sum(done.values()), sum(total.values()))
-
-
-def _pull_failed(ref: str, why: str, status: int) -> RegistryError:
-    mend = "docker login where you deploy from, then deploy again"
-    if status == 404:
-        return ImageMissing(Problem("the image cannot be pulled", ref, why, "check its name"))
-    return RegistryError(Problem("the image cannot be pulled", ref, why, mend))

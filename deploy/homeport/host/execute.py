@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import astuple
 from typing import Any
 
-from homeport.errors import HomeportError, to_wire
+from homeport.errors import HomeportError, Problem, to_wire
 from homeport.host.context import Context
 from homeport.host.ops import OPS
-from homeport.model import Plan
+from homeport.planned import Plan
 
 
 def execute(ctx: Context, plan: Plan) -> None:
@@ -16,21 +17,37 @@ def execute(ctx: Context, plan: Plan) -> None:
 
     The journal has the intent, synced, before an effect begins, and the outcome after it. An
     outcome is written together with the intent that follows it: nothing happens in between, and a
-    sync less a step is what an SD card is spared.
+    sync less a step is what an SD card is spared. Where somebody asked the run to stop, it ends
+    before a step as well, up to the one that commits.
     """
     outcome: list[dict[str, Any]] = []
     for step in plan.steps:
+        stopped = ctx.stop.before(step)
+        if stopped:
+            if outcome:
+                ctx.store.append(*outcome)
+            raise stopped
         ctx.store.append(*outcome, ctx.record("intent", step=step.id, do=step.do))
         outcome = []
         ctx.tell({"e": "step", "id": step.id, "state": "begin", "cause": step.cause})
         begun = time.monotonic()
+        if ctx.plug:
+            ctx.plug(plan.verb, step.id, "before")
         try:
             note = OPS[step.do](ctx, step.args)
         except HomeportError as error:
+            if ctx.plug:
+                ctx.plug(plan.verb, step.id, "after")
+            error.problems = tuple(
+                Problem(*(ctx.masked(text) for text in astuple(one))) for one in error.problems
+            )
+            error.args = tuple(ctx.masked(str(one)) for one in error.args)
             ctx.journal("failed", step=step.id, why=to_wire(error))
             seconds = round(time.monotonic() - begun, 3)
             ctx.tell({"e": "step", "id": step.id, "state": "failed", "seconds": seconds})
             raise
+        if ctx.plug:
+            ctx.plug(plan.verb, step.id, "after")
         seconds = round(time.monotonic() - begun, 3)
         ctx.figures.setdefault("steps", []).append({"id": step.id, "seconds": seconds})
         done = {"step": step.id, "seconds": seconds}

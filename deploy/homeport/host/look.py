@@ -3,48 +3,74 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
+from email.utils import mktime_tz, parsedate_tz
 from pathlib import Path
 from typing import Any, Mapping
 
 from homeport.core import envfile
+from homeport.core.journal import History
+from homeport.core.maintenance import UNTIL, Maintenance
 from homeport.core.facts import Facts, HostFacts
+from homeport.core.oneshot import LABEL
 from homeport.core.render import Rendered
-from homeport.host import compose
-from homeport.host.edge import NAME, Edge
+from homeport.host import compose, lasting, neighbours, offsite_memory, proc, saving, spare
+from homeport.host import storage
+from homeport.host.edge import Edge
 from homeport.host.engine import Engine
 from homeport.host.paths import Paths
+from homeport.host.proc import text as text
 from homeport.host.store import Store
 from homeport.model import Container, Release
 
 APP, SLOT = "homeport.app", "homeport.slot"
-_SERVICE = "com.docker.compose.service"
+SERVICE = "com.docker.compose.service"
 _PROJECT = "com.docker.compose.project"
+_CMDLINES = ("boot/firmware/cmdline.txt", "boot/cmdline.txt")
+_FOLDER = "com.docker.compose.project.working_dir"
 
 
 def facts(paths: Paths, engine: Engine, store: Store, edge: Edge) -> Facts:
     """Everything a plan may rest on but what its compose file names: ``named`` adds that."""
-    releases = store.releases()
+    # first: a Docker that will not do is said before anything else is asked of it
+    machine = host(paths, engine)
+    known = of_files(paths, store)
+    releases, history = known.releases, known.history
     mine = engine.containers(f"{APP}={paths.app}")
     project = engine.containers(f"{_PROJECT}={paths.app}")
-    return Facts(
-        app=paths.app,
-        now=time.time(),
-        releases=releases,
-        link=store.read_link(),
-        current=store.current(),
-        history=store.history(),
+    return replace(
+        known,
         containers=tuple(sorted(_containers(engine, mine), key=lambda one: one.name)),
-        images=frozenset(one.image for one in releases if engine.image(one.image) is not None),
+        images=frozenset(
+            one.image for one in releases if lasting.there(engine, paths.folder, one.image)
+        ),
         standby=_standby(paths),
         stale=stale(paths, store, releases),
         strangers=_strangers(project),
+        left_behind=_left_behind(paths, project),
         shared_running=_shared(paths, mine),
         edge=edge.facts(),
-        host=host(paths, engine),
+        maintenance=_maintenance(paths, history),
+        offsite=offsite_memory.known(paths),
+        host=machine,
     )
+
+
+def of_files(paths: Paths, store: Store, root: Path = Path("/")) -> Facts:
+    """What the app's own files tell; Docker is not asked for it."""
+    known = Facts(
+        app=paths.app,
+        now=time.time(),
+        releases=store.releases(),
+        link=store.read_link(),
+        current=store.current(),
+        history=store.history(),
+        lost=spare.lost(paths),
+    )
+    return saving.look(paths, known, root)
 
 
 def named(known: Facts, engine: Engine, rendered: Rendered) -> Facts:
@@ -53,25 +79,34 @@ def named(known: Facts, engine: Engine, rendered: Rendered) -> Facts:
         known,
         networks=frozenset(one for one in rendered.networks if engine.network(one)),
         volumes=frozenset(one for one in rendered.volumes if engine.volume(one)),
+        missing=frozenset(one.path for one in rendered.needed if _absent(Path(one.path))),
         folders=frozenset(one.path for one in rendered.folders if _made(Path(one.path))),
         ours=frozenset(one.path for one in rendered.folders if _ours(Path(one.path))),
-        filesystems={one: filesystem(Path(one)) for one in rendered.data},
+        filesystems=storage.filesystems(engine, rendered),
+        files=storage.files(rendered),
+        neighbours=neighbours.apps(Paths(known.app, Path(rendered.folder).parent)),
+        leads=neighbours.leads(rendered),
+        others=neighbours.others(engine, rendered, known.app),
     )
 
 
 def host(paths: Paths, engine: Engine) -> HostFacts:
     """The machine as Docker and the kernel tell of it."""
     info = engine.info()
+    root = str(info.get("DockerRootDir") or HostFacts.docker_root)
     return HostFacts(
         docker=str(info.get("ServerVersion", "")),
         compose=compose.version(paths),
         arch=str(info.get("Architecture", "")),
         memory_limits=bool(info.get("MemoryLimit", True)),
-        mem_available=_memory(),
+        mem_available=memory(),
         disk_free=shutil.disk_usage(paths.folder).free,
-        clock_synced=_clock(),
+        docker_root=root,
+        docker_free=_free(root, paths.folder),
+        clock_synced=clock(),
         boot_hook=text(paths.home / "boot-hook"),
-        listeners=_listeners(engine),
+        cmdline=cmdline(),
+        listeners=_listeners(engine, paths.edge_name),
     )
 
 
@@ -86,19 +121,6 @@ def stale(paths: Paths, store: Store, releases: tuple[Release, ...]) -> frozense
         ):
             found.add(one.id)
     return frozenset(found)
-
-
-def filesystem(path: Path) -> str:
-    """The kind of filesystem a path lies on, by the longest mount point above it."""
-    best, kind = "", ""
-    target = os.path.realpath(path)
-    for line in text(Path("/proc/self/mountinfo")).splitlines():
-        left, _, right = line.partition(" - ")
-        point = left.split()[4].replace("\\040", " ")
-        inside = target == point or target.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, right.split()[0]
-    return kind
 
 
 def slot_of(raw: Mapping[str, Any]) -> str:
@@ -123,7 +145,7 @@ def _container(engine: Engine, one: Mapping[str, Any]) -> list[Container]:
         Container(
             id=seen["Id"],
             name=seen["Name"].lstrip("/"),
-            service=str(labels.get(_SERVICE, "")),
+            service=str(labels.get(SERVICE, "")),
             slot=slot_of(one),
             running=bool(state["Running"]) and not state.get("Restarting"),
             policy=policy,
@@ -149,10 +171,41 @@ def _strangers(project: list[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def _left_behind(paths: Paths, project: list[dict[str, Any]]) -> dict[str, str]:
+    """Folders below the folder of a project started by hand, where that is not the app's own."""
+    found = {}
+    for one in project:
+        labels = one.get("Labels") or {}
+        base = str(labels.get(_FOLDER, "")).rstrip("/") + "/"
+        if APP in labels or not base.startswith("/") or base == f"{paths.folder}/":
+            continue
+        for mount in one.get("Mounts") or []:
+            source = str(mount.get("Source", ""))
+            if mount.get("Type") == "bind" and mount.get("RW") and source.startswith(base):
+                found[source] = f"{paths.folder}/{source[len(base):]}"
+    return found
+
+
 def _shared(paths: Paths, mine: list[dict[str, Any]]) -> str:
-    if not any(not slot_of(one) for one in mine):
+    # a one-shot container that was left over is nobody's service
+    if all(slot_of(one) or LABEL in (one.get("Labels") or {}) for one in mine):
         return ""
     return text(paths.folder / "shared.hash") or "unknown"
+
+
+def _maintenance(paths: Paths, history: History) -> Maintenance | None:
+    """The page that is up, if one is, and who put it there."""
+    if not paths.maintenance.exists():
+        return None
+    said = parsedate_tz(text(paths.sockets / UNTIL))
+    until = mktime_tz(said) if said else 0.0
+    mine = [run for run in history.runs if run.verb == "maintenance"]
+    if not mine:
+        return Maintenance(until=until)
+    cause = mine[-1].cause
+    return Maintenance(
+        str(cause.get("who", "")), str(cause.get("why", "")), mine[-1].began, float(until)
+    )
 
 
 def _made(path: Path) -> bool:
@@ -173,26 +226,59 @@ def _ours(path: Path) -> bool:
         return False
 
 
-def _memory() -> int:
+def _absent(path: Path) -> bool:
+    """Whether there is nothing at a path; False where it cannot be looked at."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def memory() -> int:
     """Bytes that new processes can have: the kernel's estimate, bounded by the cgroup's room."""
-    free = 0
-    for line in text(Path("/proc/meminfo")).splitlines():
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    limit = text(Path("/sys/fs/cgroup/memory.max"))
-    used = text(Path("/sys/fs/cgroup/memory.current"))
-    if limit.isdigit() and used.isdigit():
-        free = min(free, int(limit) - int(used))
+    free = proc.memory(Path("/")).get("MemAvailable", 0)
+    for folder, most, now in _CGROUP:
+        limit, used = text(Path(folder, most)), text(Path(folder, now))
+        if limit.isdigit() and used.isdigit():
+            # what the cgroup only caches can be had back, and is counted as used
+            cached = _CACHED.findall(text(Path(folder, "memory.stat")))
+            room = int(limit) - int(used) + max(map(int, cached), default=0)
+            free = min(free, max(room, 1))
     return free
 
 
-def _clock() -> bool:
+#: v1 has the whole tree's beside the cgroup's own
+_CACHED = re.compile(r"^(?:total_)?inactive_file (\d+)$", re.MULTILINE)
+#: folder, limit and use in bytes: of cgroup v2, then of v1
+_CGROUP = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+
+
+def _free(root: str, instead: Path) -> int:
+    """Bytes free where Docker keeps images; where a container's agent may not see that, ours."""
+    try:
+        return shutil.disk_usage(root).free
+    except OSError:
+        return shutil.disk_usage(instead).free
+
+
+def cmdline(root: Path = Path("/")) -> str:
+    """Where this system keeps its kernel's command line: older ones of a Pi right in /boot."""
+    return next((f"/{one}" for one in _CMDLINES if (root / one).exists()), HostFacts().cmdline)
+
+
+def clock() -> bool:
     """False only where a time service says that it has not synchronised yet."""
     folder = Path("/run/systemd/timesync")
     return not folder.exists() or (folder / "synchronized").exists()
 
 
-def _listeners(engine: Engine) -> dict[int, str]:
+def _listeners(engine: Engine, edge: str) -> dict[int, str]:
     taken: dict[int, str] = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in text(Path(table)).splitlines()[1:]:
@@ -202,15 +288,8 @@ def _listeners(engine: Engine) -> dict[int, str]:
     for one in engine.call("GET", "/containers/json"):
         name = one["Names"][0].lstrip("/")
         for port in one.get("Ports") or []:
-            if port.get("PublicPort") and name != NAME:
-                taken[int(port["PublicPort"])] = f"container {name}"
+            if port.get("PublicPort") and name != edge:
+                project = (one.get("Labels") or {}).get(_PROJECT)
+                of = f" of the Compose project {project}" if project else ""
+                taken[int(port["PublicPort"])] = f"container {name}{of}"
     return taken
-
-
-def text(path: Path, strip: bool = True) -> str:
-    """What a file says, or nothing where it cannot be read."""
-    try:
-        found = path.read_text("utf-8", "replace")
-    except OSError:
-        return ""
-    return found.strip() if strip else found

@@ -11,6 +11,7 @@ from typing import Any, Mapping
 from homeport.core.render import Folder
 from homeport.errors import HostFault, Problem
 from homeport.host.context import Context
+from homeport.host.paths import make
 
 Args = Mapping[str, Any]
 _NETWORK = {"driver": "Driver", "internal": "Internal", "enable_ipv6": "EnableIPv6"}
@@ -88,7 +89,7 @@ def _folder(ctx: Context, folder: Folder) -> None:
     The one-shot container is made from the release's own image, so no other image is needed.
     """
     path = Path(folder.path)
-    path.mkdir(parents=True, exist_ok=True)
+    make(path)
     assert ctx.fresh is not None
     uid, gid = _owner(ctx, ctx.fresh.image, folder.user)
     if uid == os.getuid():

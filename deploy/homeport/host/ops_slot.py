@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import calendar
 import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Mapping
 
 from homeport.core import envfile, link as links
-from homeport.core.verdicts import Probe, healthy, pause
-from homeport.errors import HostFault, NeverHealthy, Problem, SmokeFailed, StartFailed
-from homeport.host import compose
+from homeport.errors import HostFault, Problem, StartFailed
+from homeport.host import causes, compose, lasting
+from homeport.host.causes import SERVICE
 from homeport.host.context import Context
-from homeport.host.paths import sync, write
-from homeport.host.probe import Slot
+from homeport.host.paths import make, sync, write
 from homeport.model import Release
 
 Args = Mapping[str, Any]
-_SERVICE = "com.docker.compose.service"
-#: three good probes must span this long, in seconds
-SPAN = 1.0
 #: what a slot that never served gets to end, in seconds
 MOMENT = 1
+#: Docker's own grace where a compose file names none, in seconds, and the exit code of SIGKILL
+DEFAULT_GRACE, KILLED = 10, 137
 
 
 def sockets(ctx: Context, args: Args) -> str:
@@ -32,15 +30,21 @@ def sockets(ctx: Context, args: Args) -> str:
     Open to every uid, because the container's is not ours; its parent lets nobody else in.
     """
     folder = ctx.paths.slot(str(args["slot"]))
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     os.chmod(folder, 0o777)
     sync(folder.parent)
     return ""
 
 
 def standby_on(ctx: Context, args: Args) -> str:
-    """Put the file there that tells the slot to write nothing."""
-    write(ctx.paths.slot(str(args["slot"])) / links.STANDBY, "")
+    """Put the file there that tells the slot to write nothing.
+
+    The folder is open to the slot, which may have left anything by that name: nothing is followed.
+    """
+    path = ctx.paths.slot(str(args["slot"])) / links.STANDBY
+    _away(path)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+    sync(path.parent)
     return ""
 
 
@@ -48,9 +52,17 @@ def standby_off(ctx: Context, args: Args) -> str:
     """Take it away."""
     folder = ctx.paths.slot(str(args["slot"]))
     if folder.exists():
-        (folder / links.STANDBY).unlink(missing_ok=True)
+        _away(folder / links.STANDBY)
         sync(folder)
     return ""
+
+
+def _away(path: Path) -> None:
+    """Take a name away, whatever has it: a folder of another uid can only be renamed."""
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        os.rename(path, path.with_name(f"{path.name}-{time.time_ns()}"))
 
 
 def compose_up(ctx: Context, args: Args) -> str:
@@ -60,14 +72,18 @@ def compose_up(ctx: Context, args: Args) -> str:
     # Docker would make a missing one as root's; a removed slot that comes back has none
     sockets(ctx, {"slot": release.slot})
     ctx.figures["start_at"] = time.time()
-    complaint = compose.up(ctx.paths, release, [str(one) for one in args["services"]])
+    names = [str(one) for one in args["services"]]
+    complaint = ""
+    if release.web in names and _inner(ctx):
+        complaint = compose.up(ctx.paths, release, names, "--no-start")
+        _hide(ctx, release)
+    complaint = complaint or compose.up(ctx.paths, release, names)
     if complaint:
-        raise StartFailed(
-            Problem(
-                f"{release.id} does not start", "docker compose", complaint + _tails(ctx, release)
-            )
-        )
-    return ""
+        why, mend = complaint + causes.told(ctx, release), "mend the release, deploy again"
+        raise StartFailed(Problem(f"{release.id} does not start", "docker compose", why, mend))
+    # while they come up: once the link names them, a boot must be able to start them again
+    whole = lasting.flush(ctx.engine, ctx.paths.folder)
+    return "" if whole else "the disk is still writing them out"
 
 
 def _refresh_secrets(ctx: Context, release: Release) -> None:
@@ -82,11 +98,34 @@ def _refresh_secrets(ctx: Context, release: Release) -> None:
         write(path, fresh, 0o600)
 
 
+def _inner(ctx: Context) -> Mapping[str, Any]:
+    """Where shared services of the app find the edge by the web service's name, if they do."""
+    return (ctx.edge.sites().get(ctx.paths.app) or {}).get("inner") or {}
+
+
+def _hide(ctx: Context, release: Release) -> None:
+    """Take the web service's name from its container, before that starts: the edge has it.
+
+    Compose gives every container its service's name on each network, and who asked for that name
+    would reach one slot past the edge.
+    """
+    inner = _inner(ctx)
+    for one in services_of(ctx, release.slot, [release.web] if inner else []):
+        seen = ctx.engine.inspect(one["Id"]) or {}
+        joined = (seen.get("NetworkSettings") or {}).get("Networks") or {}
+        names = (joined.get(inner["network"]) or {}).get("Aliases") or []
+        if inner["name"] in names:
+            ctx.engine.leave(str(inner["network"]), one["Id"])
+            kept = [name for name in names if name != inner["name"]]
+            ctx.engine.connect(str(inner["network"]), one["Id"], kept)
+
+
 def start_kept(ctx: Context, args: Args) -> str:
     """Start containers of a slot that were kept."""
     release = ctx.release(str(args["release"]))
     ctx.figures["start_at"] = time.time()
-    for one in _services(ctx, release.slot, args["services"]):
+    _hide(ctx, release)
+    for one in services_of(ctx, release.slot, args["services"]):
         try:
             ctx.engine.start(one["Id"])
         except HostFault as error:
@@ -95,17 +134,40 @@ def start_kept(ctx: Context, args: Args) -> str:
 
 
 def stop(ctx: Context, args: Args) -> str:
-    """Stop a slot's containers, each with its own grace; their processes are gone then."""
-    _stop_all(ctx, str(args["slot"]), None)
-    return ""
+    """Stop a slot's containers, each with its own grace; their processes are gone then.
+
+    ``within`` bounds the grace in seconds: of all, or of the service ``only``.
+    """
+    only, within = str(args.get("only", "")), args.get("within")
+    killed = _stop_all(ctx, str(args["slot"]), None if within is None else int(within), only)
+    for name, seconds in killed:
+        ctx.notice(f"{name} did not heed SIGTERM within {seconds:.0f} s and was killed")
+    return f"{', '.join(name for name, _ in killed)} killed" if killed else ""
 
 
-def _stop_all(ctx: Context, slot: str, within: int | None) -> None:
+def _stop_all(
+    ctx: Context, slot: str, within: int | None, only: str = ""
+) -> list[tuple[str, float]]:
+    """Stop what runs; the services that had to be killed, and after how many seconds."""
     ended = ("exited", "created", "dead")
     running = [one for one in ctx.containers(slot) if one["State"] not in ended]
-    if running:
-        with ThreadPoolExecutor(len(running)) as pool:
-            list(pool.map(lambda one: _new_engine(ctx).stop(one["Id"], within), running))
+
+    def stop_one(one: Mapping[str, Any]) -> tuple[str, float] | None:
+        engine, name, begun = _new_engine(ctx), one["Labels"].get(SERVICE, "?"), time.monotonic()
+        grace = within if only in ("", name) else None
+        if grace is not None:
+            own = ((engine.inspect(one["Id"]) or {}).get("Config") or {}).get("StopTimeout")
+            # a bound only ever shortens what the compose file grants
+            grace = min(grace, DEFAULT_GRACE if own is None else int(own))
+        engine.stop(one["Id"], grace)
+        state = (engine.inspect(one["Id"]) or {}).get("State") or {}
+        killed = state.get("ExitCode") == KILLED and not state.get("OOMKilled")
+        return (name, time.monotonic() - begun) if killed else None
+
+    if not running:
+        return []
+    with ThreadPoolExecutor(len(running)) as pool:
+        return [one for one in pool.map(stop_one, running) if one]
 
 
 def _new_engine(ctx: Context) -> Any:
@@ -117,15 +179,19 @@ def policy_on(ctx: Context, args: Args) -> str:
     """Give the committed slot the restart policies its compose file names."""
     release = ctx.release(str(args["release"]))
     for one in ctx.containers(release.slot):
-        policy = release.policies.get(one["Labels"].get(_SERVICE, ""), "no")
+        policy = release.policies.get(one["Labels"].get(SERVICE, ""), "no")
         ctx.engine.set_policy(one["Id"], policy)
     return ""
 
 
 def policy_off(ctx: Context, args: Args) -> str:
     """Take a slot's restart policies away, so that no boot brings it back."""
-    for one in ctx.containers(str(args["slot"])):
+    mine = ctx.containers(str(args["slot"]))
+    for one in mine:
         ctx.engine.set_policy(one["Id"], "no")
+    if mine and lasting.apart(ctx.engine, ctx.paths.folder):
+        # elsewhere the link's own sync takes it along: never may the link last before this does
+        lasting.flush(ctx.engine, ctx.paths.folder)
     return ""
 
 
@@ -144,111 +210,7 @@ def _empty(ctx: Context, slot: str) -> None:
     shutil.rmtree(ctx.paths.slot(slot), ignore_errors=True)
 
 
-def probe(ctx: Context, args: Args) -> str:
-    """Wait until the slot is healthy, or say why it is not with the container's own words."""
-    release = ctx.release(str(args["release"]))
-    slot = Slot(ctx.paths, ctx.engine, release)
-    good, within = int(args["good"]), float(args["within"])
-    span = SPAN if good > 1 else 0.0
-    before = _restarts(ctx, release)
-    end = time.monotonic() + within
-    probes: list[Probe] = []
-    checked = ""
-    while True:
-        probes.append(slot.probe())
-        if probes[-1].good and not checked:
-            checked = _healthcheck(ctx, release)
-            if checked != "passed":
-                probes[-1] = Probe(probes[-1].at, False, checked)
-                checked = ""
-        if healthy(probes, good, span):
-            break
-        _still_there(ctx, release, before, probes[-1].why)
-        # a good run that began in time may finish its second
-        if time.monotonic() >= end and not probes[-1].good:
-            why = f"{probes[-1].why}{_tails(ctx, release)}"
-            what = f"{release.id} did not become healthy within {within:g} s"
-            raise NeverHealthy(
-                Problem(what, release.web, why, "homeport logs; mend the release, deploy again")
-            )
-        time.sleep(pause(probes, good, span, time.monotonic()))
-    if "start_at" in ctx.figures:
-        ctx.figures["container_s"] = round(time.time() - _started(ctx, release), 3)
-    return f"{good} good in a row"
-
-
-def _web(ctx: Context, release: Release) -> dict[str, Any]:
-    found = _services(ctx, release.slot, [release.web])
-    return (ctx.engine.inspect(found[0]["Id"]) or {}) if found else {}
-
-
-def _started(ctx: Context, release: Release) -> float:
-    """When the web container started, by Docker's own stamp."""
-    text = str(_web(ctx, release).get("State", {}).get("StartedAt", ""))
-    try:
-        whole, _, part = text.rstrip("Z").partition(".")
-        parsed = time.strptime(whole, "%Y-%m-%dT%H:%M:%S")
-    except ValueError:
-        return float(ctx.figures["start_at"])
-    # Docker's stamps are in UTC
-    return calendar.timegm(parsed) + float(f"0.{part or 0}")
-
-
-def _healthcheck(ctx: Context, release: Release) -> str:
-    """Run the container's own check once; ``passed`` where there is none or it passes."""
-    seen = _web(ctx, release)
-    test = ((seen.get("Config") or {}).get("Healthcheck") or {}).get("Test") or []
-    if not test or test[0] == "NONE" or not seen.get("State", {}).get("Running"):
-        return "passed"
-    command = list(test[1:]) if test[0] == "CMD" else ["/bin/sh", "-c", str(test[1])]
-    code, output = ctx.engine.run_in(seen["Id"], command)
-    return "passed" if code == 0 else f"its health check exits with {code}: {output.strip()[-500:]}"
-
-
-def _restarts(ctx: Context, release: Release) -> int:
-    return int(_web(ctx, release).get("RestartCount") or 0)
-
-
-def _still_there(ctx: Context, release: Release, restarts: int, why: str) -> None:
-    seen = _web(ctx, release)
-    state = seen.get("State") or {}
-    if state.get("Running") and int(seen.get("RestartCount") or 0) == restarts:
-        return
-    code = state.get("ExitCode", "?")
-    oom = ": it ran out of memory" if state.get("OOMKilled") else ""
-    what = f"{release.web} of {release.id} ended with code {code}{oom}"
-    raise StartFailed(
-        Problem(what, release.web, f"{why}{_tails(ctx, release)}", "mend the release, deploy again")
-    )
-
-
-def smoke(ctx: Context, args: Args) -> str:
-    """Run the user's own checks against the slot."""
-    release = ctx.release(str(args["release"]))
-    slot = Slot(ctx.paths, ctx.engine, release)
-    failed = [why for why in (slot.check(one) for one in release.settings.smoke) if why]
-    if failed:
-        what = f"{len(failed)} of {len(release.settings.smoke)} smoke checks failed"
-        mend = "mend the release or [[smoke]] in homeport.toml"
-        raise SmokeFailed(Problem(what, release.id, "\n".join(failed) + _tails(ctx, release), mend))
-    return f"{len(release.settings.smoke)} passed"
-
-
-def _services(ctx: Context, slot: str, names: Any) -> list[dict[str, Any]]:
-    found = {one["Labels"].get(_SERVICE): one for one in ctx.containers(slot)}
-    return [found[name] for name in names if name in found]
-
-
-def _tails(ctx: Context, release: Release) -> str:
-    """The last lines of a slot's containers, and what their health checks said."""
-    parts = []
-    for one in ctx.containers(release.slot):
-        service = one["Labels"].get(_SERVICE, "?")
-        state = (ctx.engine.inspect(one["Id"]) or {}).get("State") or {}
-        entries = (state.get("Health") or {}).get("Log") or []
-        for entry in entries[-1:]:
-            parts.append(f"health of {service}: {str(entry.get('Output', '')).strip()[-300:]}")
-        text = "\n".join(dict.fromkeys(ctx.engine.logs(one["Id"], 40).splitlines()[-12:]))
-        if text:
-            parts.append(f"last lines of {service}:\n" + text[-1500:])
-    return "\n" + "\n".join(parts) if parts else ""
+def services_of(ctx: Context, slot: str, names: Any) -> list[dict[str, Any]]:
+    """Every container of these services, by the order of the names: a worker may have several."""
+    found = ctx.containers(slot)
+    return [one for name in names for one in found if one["Labels"].get(SERVICE) == name]

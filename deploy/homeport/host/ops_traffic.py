@@ -9,7 +9,9 @@ from typing import Any, Mapping
 
 from homeport.core import link as links
 from homeport.errors import HostFault, Problem
+from homeport.host import ops_edge
 from homeport.host.context import Context
+from homeport.host.paths import sync
 
 Args = Mapping[str, Any]
 #: an address is drained when nothing is seen in flight on so many looks, so far apart in seconds
@@ -21,8 +23,9 @@ def link(ctx: Context, args: Args) -> str:
     address = str(args["address"])
     if args.get("release"):
         _is_socket(ctx, address)
+        ctx.count("handover")
     ctx.store.write_link(address)
-    now = time.time()
+    now = time.monotonic()
     if address == links.hold(ctx.paths.app):
         ctx.figures["hold_at"] = now
         return "requests wait"
@@ -52,6 +55,10 @@ def _is_socket(ctx: Context, address: str) -> None:
 def unlink(ctx: Context, args: Args) -> str:
     """Remove the link, and what is derived from it: the app has no release that serves."""
     ctx.paths.link.unlink(missing_ok=True)
+    if ctx.paths.sockets.exists():
+        # a power cut must not bring back what the journal says is gone
+        sync(ctx.paths.sockets)
+    ops_edge.page_down(ctx, {})
     (ctx.paths.folder / "current").unlink(missing_ok=True)
     return ""
 
@@ -62,12 +69,18 @@ def drain(ctx: Context, args: Args) -> str:
     begun = time.monotonic()
     quiet, left = 0, None
     while time.monotonic() - begun < within:
+        ctx.stop.look()
         left = ctx.edge.in_flight(address)
         quiet = quiet + 1 if left == 0 else 0
-        if quiet >= LOOKS or left is None:
+        if quiet >= LOOKS:
             break
         time.sleep(PAUSE)
     ctx.figures["drain_s"] = round(time.monotonic() - begun, 3)
+    if left is None:
+        # who cannot be counted may be there: they get all the time there is
+        waited = f"the edge cannot be asked what is in flight: waited {within:g} s"
+        ctx.notice(f"{waited}; homeport edge upgrade makes it anew")
+        return "not seen"
     if left:
         ctx.figures["cut"] = left
         ctx.notice(f"{left} requests were still in flight after {within:g} s and are cut")

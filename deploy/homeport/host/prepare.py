@@ -7,21 +7,23 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Mapping
+from typing import Any
 
 from homeport import wire
 from homeport.core import edge as edges
-from homeport.core import envfile, freeze
+from homeport.core import cautions, envfile, freeze, mounts
 from homeport.core import link as links
 from homeport.core import plan as plans
-from homeport.core import policy, recovery
+from homeport.core import policy, recovery, room, storage, unsupported
 from homeport.core.facts import Facts
 from homeport.core.render import Place, Rendered, render
-from homeport.errors import HomeportError, NoSuchRelease, Problem, UsageError
-from homeport.host import compose, look
+from homeport.errors import HostFault, NoSuchRelease, Problem, Refused, UsageError
+from homeport.host import compose, lasting, look, postgres_major, schema, telling
 from homeport.host.context import Context
 from homeport.host.paths import Paths
-from homeport.model import HostAddress, Image, Plan, Release, Settings
+from homeport.host.probe import Slot
+from homeport.model import HostAddress, Image, Release, Settings
+from homeport.planned import Plan, Step
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,25 @@ def render_today(ctx: Context, number: int = 0, image: str = "") -> tuple[Render
     settings = ctx.request.settings
     if settings is None:
         raise UsageError(Problem("the request names no settings", "request"))
+    elsewhere = unsupported.other_files(ctx.request.compose, settings.compose, ctx.paths.app)
+    if elsewhere:
+        raise Refused(*elsewhere)
     ctx.env = envfile.with_todays(_today(ctx), "", ())
-    raw, resolved = compose.read(ctx.paths, ctx.request.compose, ctx.env)
+    raw, resolved = compose.read(ctx.paths, ctx.request.compose, ctx.env, settings.host)
     place = _place(ctx.paths, number, image)
-    ctx.rendered = render(raw, resolved, settings, place)
+    ctx.rendered = _with_databases(render(raw, resolved, settings, place), resolved, ctx)
     return ctx.rendered, place
+
+
+def _with_databases(rendered: Rendered, resolved: dict[str, Any], ctx: Context) -> Rendered:
+    """With what the variables say of the app's database, those of app.env among them."""
+    env, folder = dict(envfile.values(ctx.env)), str(ctx.paths.folder)
+    shared = rendered.shared.get("services") or ()
+    return replace(
+        rendered,
+        databases=mounts.databases(resolved, rendered.services, env, folder),
+        loose=mounts.loose(resolved, rendered.services, shared, env, folder),
+    )
 
 
 def _place(paths: Paths, number: int, image: str, digest: str = "") -> Place:
@@ -79,33 +95,65 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:7]
 
 
-def deploy(ctx: Context) -> Made:
-    """The plan of a deploy, the release it makes, and every reason against it at once."""
+def deploy(ctx: Context, number: int = 0) -> Made:
+    """The plan of a deploy, the release it makes, and every reason against it at once.
+
+    ``number`` is the release's, where the run has one already.
+    """
     settings, image = _settings(ctx)
     pinned = _pin(ctx, image)
-    number = _next_number(ctx)
+    number = number or next_number(ctx)
     with ThreadPoolExecutor(1) as pool:
         # Compose takes its time to read a file, and the look at the host needs nothing of it
         known = pool.submit(ctx.facts)
         rendered, place = render_today(ctx, number, pinned)
-    facts = look.named(known.result(), ctx.engine, rendered)
-    if ctx.engine.image(pinned) is not None:
+    facts = asked(ctx, look.named(known.result(), ctx.engine, rendered))
+    if lasting.there(ctx.engine, ctx.paths.folder, pinned):
         facts = replace(facts, images=facts.images | {pinned})
+    release = _release(ctx, settings, rendered, place, "overlap", image)
+    if facts.committed is not None:
+        facts = replace(facts, schema=schema.look(ctx, release))
     choice = policy.choose(settings, rendered, facts)
-    release = _release(ctx, settings, rendered, place, choice.mode, image)
-    ctx.fresh = release
-    ctx.wanted = edges.wanted(facts.edge, settings.app, edges.site_of(settings, rendered.network))
-    plan = plans.deploy(facts, release, rendered, choice, ctx.wanted, policy.warnings(facts))
+    release = ctx.fresh = _moded(release, choice, facts)
+    ctx.wanted = edges.wanted(
+        facts.edge, settings.app, edges.site_of(settings, rendered.network, rendered.inner)
+    )
+    said = (
+        *cautions.warnings(facts),
+        *map(cautions.line, storage.warnings(settings, rendered, facts)),
+    )
+    plan = plans.deploy(facts, release, rendered, choice, ctx.wanted, said)
+    plan = replace(plan, notices=(*plan.notices, *room.estimate(facts, plan)))
     env = envfile.entries(ctx.env)
     problems = policy.refusals(
         settings, rendered, facts, replace(image, ref=pinned, digest=""), env
     )
+    problems += room.refusals(facts, plan)
+    problems += postgres_major.problems(ctx, rendered, settings.compose)
     live = facts.committed
     same = live is not None and live.fingerprint == release.fingerprint and facts.running(live)
     frozen = None if ctx.request.unfreeze else facts.history.freeze
     if frozen:
         problems = (freeze.problem(frozen, facts.now), *problems)
     return Made(facts, release, plan, problems, same, frozen is not None)
+
+
+def asked(ctx: Context, facts: Facts) -> Facts:
+    """The facts with how the release that serves answers: who is sick is nobody to go back to."""
+    live = facts.committed
+    if live is None:
+        return facts
+    sick = f"{live.id} does not run"
+    if facts.running(live):
+        slot = Slot(ctx.paths, ctx.engine, live, ctx.masked)
+        for pause in (0.0, 0.5, 0.5):
+            # one slow answer of a busy board says nothing yet
+            time.sleep(pause)
+            sick = slot.probe().why
+            if not sick:
+                break
+    ctx.sick = sick
+    return replace(facts, sick=sick)
 
 
 def _pin(ctx: Context, image: Image) -> str:
@@ -116,7 +164,8 @@ def _pin(ctx: Context, image: Image) -> str:
     return str(seen["Id"]) if seen else image.ref
 
 
-def _next_number(ctx: Context) -> int:
+def next_number(ctx: Context) -> int:
+    """The number that the next release gets on this host."""
     known = [one.number for one in ctx.store.releases()]
     return max([ctx.store.history().highest, *known]) + 1
 
@@ -144,6 +193,20 @@ def _release(
     )
 
 
+def _moded(release: Release, choice: policy.Choice, facts: Facts) -> Release:
+    """The release with its handover, and with what its schema was and will be."""
+    seen, rules = facts.schema, release.settings.migrate
+    if seen is None:
+        return replace(release, mode=choice.mode)
+    return replace(
+        release,
+        mode=choice.mode,
+        schema=seen.wanted,
+        came_from=seen.found,
+        compatible=bool(rules and rules.compatible),
+    )
+
+
 def _fingerprint(ctx: Context, settings: Settings, rendered: Rendered, place: Place) -> str:
     """What makes two deploys the same: image, compose file, variables, settings."""
     text = json.dumps(rendered.moving, sort_keys=True)
@@ -159,21 +222,30 @@ def _fingerprint(ctx: Context, settings: Settings, rendered: Rendered, place: Pl
 
 def rollback(ctx: Context) -> Made:
     """The plan of a rollback to the release the request names, or to the one before."""
-    facts = ctx.facts()
+    facts = asked(ctx, ctx.facts())
     live = facts.committed
-    target = _target(facts, ctx.request.release)
+    target_ = target(facts, ctx.request.release)
+    facts, plan = toward(ctx, facts, target_)
+    same = live is not None and live.id == target_.id and facts.running(live)
+    return Made(facts, target_, plan, (), same)
+
+
+def toward(
+    ctx: Context, facts: Facts, target: Release, data: tuple[Step, ...] = ()
+) -> tuple[Facts, Plan]:
+    """The plan of a rollback to ``target``, and the facts with what was looked at for it."""
     ctx.fresh = target
-    if ctx.engine.image(target.image) is not None:
+    if lasting.there(ctx.engine, ctx.paths.folder, target.image):
         facts = replace(facts, images=facts.images | {target.image})
-    network = _network(ctx, target)
-    ctx.wanted = edges.wanted(facts.edge, ctx.paths.app, edges.site_of(target.settings, network))
+    site = edges.site_of(target.settings, network(ctx, target))
+    site = edges.stays(facts.edge, ctx.paths.app, site)
+    ctx.wanted = edges.wanted(facts.edge, ctx.paths.app, site)
     mode = policy.back_mode(target.mode, target.settings, facts)
-    plan = plans.rollback(facts, target, mode, ctx.wanted)
-    same = live is not None and live.id == target.id and facts.running(live)
-    return Made(facts, target, plan, (), same)
+    return facts, plans.rollback(facts, target, mode, ctx.wanted, data)
 
 
-def _target(facts: Facts, name: str) -> Release:
+def target(facts: Facts, name: str) -> Release:
+    """The release by that name, or the one before; raises NoSuchRelease."""
     live = facts.committed
     if name:
         wanted = f"r{int(name):04d}" if name.isdigit() else name
@@ -189,6 +261,9 @@ def _target(facts: Facts, name: str) -> Release:
                 )
             )
         return found
+    unknown = recovery.not_understood(facts)
+    if unknown is not None:
+        raise HostFault(unknown)
     if live is None:
         raise NoSuchRelease(Problem("nothing serves yet", "host", "", "homeport deploy"))
     found = recovery.previous(facts, live)
@@ -200,30 +275,12 @@ def _target(facts: Facts, name: str) -> Release:
     return found
 
 
-def _network(ctx: Context, release: Release) -> str:
+def network(ctx: Context, release: Release) -> str:
+    """The network on which a release's slot answers by name; "" where it has none."""
     project = compose.project(ctx.paths, release)
     mine = sorted((project["services"][release.web].get("networks") or {}))
     known = project.get("networks") or {}
     return str((known.get(mine[0]) or {}).get("name") or mine[0]) if mine else ""
-
-
-def as_event(plan: Plan) -> dict[str, Any]:
-    """A plan as an event or an answer carries it."""
-    return {
-        "text": plan.text(),
-        "release": plan.release,
-        "mode": plan.mode,
-        "steps": [wire.plain(one) for one in plan.steps],
-        "skips": [wire.plain(one) for one in plan.skips],
-        "notices": list(plan.notices),
-    }
-
-
-def tell_run(paths: Paths, run: str, event: Mapping[str, Any]) -> None:
-    """Add an event to what a run told, for whoever follows or asks later."""
-    paths.runs.mkdir(parents=True, exist_ok=True)
-    with open(paths.runs / f"{run}.jsonl", "ab") as stream:
-        stream.write(wire.encode({"t": round(time.time(), 3), **event}))
 
 
 def plan_only(ctx: Context) -> dict[str, Any]:
@@ -231,14 +288,9 @@ def plan_only(ctx: Context) -> dict[str, Any]:
     known = ctx.facts()
     found, frozen = recovery.plan(known), known.history.freeze
     made = deploy(ctx)
-    answer = as_event(made.plan)
+    answer = telling.as_event(made.plan)
     answer["problems"] = [wire.plain(one) for one in made.problems]
     answer["recovery"] = [wire.plain(one) for one in found.steps]
     answer["same"] = made.same
     answer["frozen"] = wire.plain(frozen)
     return answer
-
-
-def problems_of(error: HomeportError) -> list[dict[str, str]]:
-    """An error's problems as an answer carries them."""
-    return [wire.plain(one) for one in error.problems]

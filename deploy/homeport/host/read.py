@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from dataclasses import asdict
 from typing import Any
 
-from homeport.core import envfile, policy, recovery
+from homeport.core import cautions
+from homeport.core import edge as edges
+from homeport.core import envfile, offsite, recovery, tls
 from homeport.core.facts import Facts
+from homeport.core.journal import Run
 from homeport.errors import Problem, UsageError
-from homeport.host import look
+from homeport.host import look, read_data
 from homeport.host.context import Context
 from homeport.host.probe import Slot
 from homeport.host.store import Lock
 from homeport.model import Release
+
+#: how often who follows a log hears that somebody is there, in seconds
+BEAT = 10.0
 
 
 def status(ctx: Context) -> dict[str, Any]:
@@ -24,6 +30,7 @@ def status(ctx: Context) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "app": ctx.paths.app,
         "release": live.id if live else "",
+        "unrecorded": facts.unrecorded,
         "image": live.image if live else "",
         "digest": live.digest if live else "",
         "since": facts.history.committed_at,
@@ -31,11 +38,11 @@ def status(ctx: Context) -> dict[str, Any]:
         "services": _services(facts, live),
         "link": facts.link or "",
         "mode": live.mode if live else "",
-        "site": _site(live),
+        "site": _site(facts, live),
         "releases": [_release(facts, one) for one in facts.releases],
         "running": holder,
         "unfinished": [one.id for one in facts.history.unfinished if one.id != holder.get("run")],
-        "warnings": [*policy.warnings(facts), *_warnings(ctx, facts, live, bool(holder))],
+        "warnings": [*cautions.warnings(facts), *_warnings(ctx, facts, live, bool(holder))],
         "edge": {"version": facts.edge.version, "running": facts.edge.running},
         "host": {
             "docker": facts.host.docker,
@@ -43,10 +50,18 @@ def status(ctx: Context) -> dict[str, Any]:
             "disk_free": facts.host.disk_free,
             "mem_available": facts.host.mem_available,
         },
-        "backup": "not configured",
+        "backup": read_data.summary(facts),
+        "offsite": _offsite(facts, live),
         "frozen": asdict(facts.history.freeze) if facts.history.freeze else None,
+        "maintenance": asdict(facts.maintenance) if facts.maintenance else None,
     }
     return answer
+
+
+def _offsite(facts: Facts, live: Release | None) -> str:
+    newest, backup = facts.newest(), live.settings.backup if live else None
+    name = newest.manifest.id if newest else ""
+    return offsite.sentence(facts.offsite, backup, facts.now, name)
 
 
 def _healthy(ctx: Context, facts: Facts, live: Release | None) -> bool:
@@ -70,30 +85,22 @@ def _services(facts: Facts, live: Release | None) -> list[dict[str, Any]]:
     ]
 
 
-def _site(live: Release | None) -> str:
+def _site(facts: Facts, live: Release | None) -> str:
     if live is None:
         return ""
-    site = live.settings.site
-    return site.name or f"port {site.port or 80}"
+    site = facts.edge.sites.get(facts.app) or edges.site_of(live.settings, "")
+    safe = "https://" if tls.on(site) else ""
+    return ", ".join(f"{safe}{name}" for name in tls.names(site)) or f"port {site['port']}"
 
 
 def _release(facts: Facts, release: Release) -> dict[str, Any]:
-    served = release in facts.served
-    if not served or release.id in facts.history.taken_back:
-        way = "no"
-    elif facts.kept(release):
-        way = "start"
-    elif release.image in facts.images:
-        way = "recreate"
-    else:
-        way = "pull" if "@" in release.image else "no"
     return {
         "id": release.id,
         "image": release.image,
         "created": release.created,
-        "served": served,
+        "served": release in facts.served,
         "taken_back": release.id in facts.history.taken_back,
-        "can_roll_back": way,
+        "can_roll_back": facts.way_back(release),
     }
 
 
@@ -127,14 +134,24 @@ def history(ctx: Context) -> list[dict[str, Any]]:
                 "code": end.get("code"),
                 "sentence": end.get("sentence", ""),
                 "at": run.began,
-                "seconds": round(run.ended_at - run.began, 1) if run.end else None,
+                "seconds": _took(run) if run.end else None,
                 "who": run.cause.get("who", ""),
                 "why": run.cause.get("why", ""),
                 "url": run.cause.get("url", ""),
                 "held_seconds": figures.get("held_s"),
+                "sets": list(run.sets),
+                "put_back": figures.get("put_back", ""),
             }
         )
     return found
+
+
+def _took(run: Run) -> float:
+    """The seconds that a run took, by a clock that does not jump where it was told by one."""
+    told = ((run.end or {}).get("figures") or {}).get("total_s")
+    if isinstance(told, (int, float)):
+        return round(float(told), 1)
+    return round(max(0.0, run.ended_at - run.began), 1)
 
 
 def logs(ctx: Context) -> None:
@@ -145,7 +162,9 @@ def logs(ctx: Context) -> None:
     mine = [one for one in facts.slot(live.slot) if wanted in ("", one.service)] if live else []
     if not mine:
         names = ", ".join(live.moving) if live else "nothing serves"
-        raise UsageError(Problem(f"there is no service {wanted!r}", "host", f"there are: {names}"))
+        what, why = f"there is no service {wanted!r}", f"there are: {names}"
+        mend = f"homeport logs {live.web}" if live else "homeport deploy"
+        raise UsageError(Problem(what, "host", why, mend))
     for one in mine:
         if ctx.request.follow and one == mine[-1]:
             _follow(ctx, one.service, one.id)
@@ -155,10 +174,17 @@ def logs(ctx: Context) -> None:
 
 
 def _follow(ctx: Context, service: str, container: str) -> None:
-    spoke = time.monotonic()
-    for data in ctx.engine.follow(container, ctx.request.lines):
-        for line in data.decode("utf-8", "replace").splitlines():
-            ctx.tell({"e": "log", "service": service, "line": line})
-        if time.monotonic() - spoke > 10:
-            spoke = time.monotonic()
+    over = threading.Event()
+
+    def beat() -> None:
+        # a container that writes nothing must not look like a connection that was lost
+        while not over.wait(BEAT):
             ctx.tell({"e": "alive"})
+
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        for data in ctx.engine.follow(container, ctx.request.lines):
+            for line in data.decode("utf-8", "replace").splitlines():
+                ctx.tell({"e": "log", "service": service, "line": line})
+    finally:
+        over.set()

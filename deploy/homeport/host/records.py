@@ -8,26 +8,36 @@ from typing import Any
 
 from homeport.core import recovery
 from homeport.core.facts import Facts
-from homeport.errors import HomeportError
-from homeport.host import prepare
+from homeport.errors import Cancelled, HomeportError, HostFault
+from homeport.host import telling
 from homeport.host.context import Context
 from homeport.host.store import Store
-from homeport.model import Outcome, Plan, Release, Verdict
+from homeport.model import Release
+from homeport.planned import Outcome, Plan, Verdict
 
 
 def good(ctx: Context, release: Release, outcome: Outcome) -> Verdict:
     """A good end, with its figures."""
-    took = round(time.time() - ctx.began, 1)
+    took = round(time.monotonic() - ctx.started, 1)
     held = ctx.figures.get("held_s")
     waited = f"; requests were held {held:.1f} s" if held else ""
-    sentence = f"{release.id} is live after {took} s{waited}"
+    away = "; the maintenance page is still up" if ctx.paths.maintenance.exists() else ""
+    sentence = f"{release.id} is live after {took} s{_with_data(ctx)}{waited}{away}"
     return Verdict(outcome, 0, sentence, release.id, ctx.run, (), figures(ctx))
+
+
+def _with_data(ctx: Context) -> str:
+    """Which set went back, and which has what was there before."""
+    back, saved = ctx.figures.get("put_back"), ctx.figures.get("snapshot") or {}
+    if not back:
+        return ""
+    return f" with the data of {back}; what was there before is kept as {saved.get('set', '?')}"
 
 
 def figures(ctx: Context) -> dict[str, Any]:
     """The figures of a run so far; instants that were noted on the way are left out."""
     found = {key: value for key, value in ctx.figures.items() if not key.endswith("_at")}
-    return {**found, "total_s": round(time.time() - ctx.began, 3)}
+    return {**found, "total_s": round(time.monotonic() - ctx.started, 3)}
 
 
 def failed(ctx: Context, error: HomeportError, outcome: Outcome) -> Verdict:
@@ -38,7 +48,9 @@ def failed(ctx: Context, error: HomeportError, outcome: Outcome) -> Verdict:
 def verdict(
     ctx: Context, outcome: Outcome, error: HomeportError, sentence: str, release: str
 ) -> Verdict:
-    """A bad end."""
+    """A bad end; the outcome of a run that somebody stopped is that."""
+    if isinstance(error, Cancelled):
+        outcome = "cancelled"
     problems = tuple(asdict(one) for one in error.problems)
     return Verdict(outcome, error.code, sentence, release, ctx.run, problems, figures(ctx))
 
@@ -93,17 +105,33 @@ def _about(release: Release | None) -> dict[str, Any] | None:
 
 def announce(ctx: Context, plan: Plan) -> None:
     """Tell the plan before it is carried out."""
-    ctx.tell({"e": "plan", **prepare.as_event(plan)})
+    ctx.tell({"e": "plan", **telling.as_event(plan)})
 
 
 def end(ctx: Context, verdict: Verdict) -> Verdict:
     """Journal the end of a run that was begun; the verdict."""
     known = ctx.store.history().run(ctx.run)
     if known is not None and known.end is None:
-        ctx.journal("end", **record(verdict))
+        try:
+            ctx.journal("end", **record(verdict))
+        except HostFault as error:
+            # the disk is full: what is told is the run's own verdict, and recovery ends the record
+            ctx.notice(error.text())
         # looked up after it: a run that commits nothing changes the freeze by its end
         told = serving(ctx.store, ctx.paths.app, ctx.run)
         return replace(verdict, figures={**verdict.figures, **told})
+    return verdict
+
+
+def again(ctx: Context, verdict: Verdict) -> Verdict:
+    """Journal the end of a run that ended once more, with what it did after it; the verdict.
+
+    It stands for the first one then; a death before it leaves that.
+    """
+    try:
+        ctx.journal("end", **record(verdict))
+    except HostFault as error:
+        ctx.notice(error.text())
     return verdict
 
 

@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
-import time
 import traceback
-from typing import Callable, cast
+from dataclasses import replace
+from typing import Callable
 
 from homeport.core import edge as edges
 from homeport.core import plan as plans
-from homeport.core import recovery
-from homeport.errors import Frozen, HomeportError, Internal, Problem, Refused, TakenBack
-from homeport.host import prepare, records, recover
+from homeport.core import policy
+from homeport.core import stake as stakes
+from homeport.core.care import ACTIONS
+from homeport.errors import Busy, Frozen, HomeportError, Internal, Problem, Refused
+from homeport.host import carry, endings, look, oneshot, postgres_major, prepare, records, recover
+from homeport.host import run_back, run_care, run_data, run_edge, run_offsite, uploading
 from homeport.host.context import Context
 from homeport.host.execute import execute
+from homeport.host.preflight import preflight
 from homeport.host.store import Lock
-from homeport.model import Outcome, Plan, Release, Verdict
+from homeport.model import Settings
+from homeport.planned import Verdict
 
 #: how long a run waits for one that is just ending, in seconds
 GRACE = 5.0
-#: steps after which nothing that fails is worth taking a good release back for
-_LATE = ("mark", "prune")
 
 
 def run(ctx: Context) -> Verdict:
-    """Carry out the request under the app's lock. Every end is journalled, whatever happens."""
+    """Carry out the request under the app's lock, and after it what needs no such lock.
+
+    Every end is journalled, whatever happens.
+    """
+    verdict = _locked(ctx)
+    return uploading.carry(ctx, ctx.away, verdict) if ctx.away else verdict
+
+
+def _locked(ctx: Context) -> Verdict:
     lock = Lock(ctx.paths.lock)
     about = {"run": ctx.run, "verb": ctx.request.verb, "who": ctx.request.cause.who}
     try:
-        lock.take(about, GRACE)
+        lock.take(about, max(GRACE, ctx.request.wait), _waiting(ctx, lock))
+    except Busy as error:
+        return records.failed(ctx, _doing(ctx, lock, error), "refused")
     except HomeportError as error:
         return records.failed(ctx, error, "refused")
     ctx.store.keep_ballast()
     try:
+        if ctx.paths.plug.exists():
+            from homeport.host import plug  # no run but a test's has one
+
+            ctx.plug = plug.take(ctx.paths)
+        oneshot.clear(ctx)
+        ctx.store.sweep()
         return _again(ctx) or _VERBS["shared" if ctx.request.shared else ctx.request.verb](ctx)
     except HomeportError as error:
         return records.end(
@@ -45,6 +64,31 @@ def run(ctx: Context) -> Verdict:
         return records.end(ctx, records.failed(ctx, fault, "failed"))
     finally:
         lock.release()
+
+
+def _waiting(ctx: Context, lock: Lock) -> Callable[[], None]:
+    """What is done while another run holds the app: it is told for whom, and heeded who asks."""
+    told: list[str] = []
+
+    def waiting() -> None:
+        ctx.stop.waiting()
+        if told or ctx.request.wait <= GRACE:
+            return
+        held = lock.holder()
+        told.append(str(held.get("run", "")))
+        other = f"{held.get('verb', 'a run')} {told[0]} by {held.get('who') or 'somebody'}"
+        ctx.notice(f"waiting for {other} to end, {ctx.request.wait:g} s at most")
+
+    return waiting
+
+
+def _doing(ctx: Context, lock: Lock, error: Busy) -> Busy:
+    """The refusal with what the run that holds the app is at."""
+    run = ctx.store.history().run(str(lock.holder().get("run", "")))
+    if run is None or not run.step:
+        return error
+    first = error.problems[0]
+    return Busy(replace(first, why=f"{first.why}; it is at {run.step}"))
 
 
 def _again(ctx: Context) -> Verdict | None:
@@ -61,15 +105,12 @@ def _again(ctx: Context) -> Verdict | None:
     if run is None or run.end is None:
         return None
     ctx.notice(f"run {run.id} has done this already: its verdict again, nothing is started")
-    figures = run.end.get("figures")
-    now = records.serving(ctx.store, ctx.paths.app, run.id)
-    told = {**(figures if isinstance(figures, dict) else {}), **now}
-    outcome, sentence = run.end.get("outcome"), str(run.end.get("sentence", ""))
-    return Verdict(cast(Outcome, outcome), 0, sentence, run.release, run.id, (), told)
+    verdict, now = endings.of(run), records.serving(ctx.store, ctx.paths.app, run.id)
+    return replace(verdict, figures={**verdict.figures, **now})
 
 
 def _deploy(ctx: Context) -> Verdict:
-    made = _preflight(ctx, prepare.deploy)
+    made = preflight(ctx, prepare.deploy)
     live = made.facts.committed
     same = live is not None and made.same and not ctx.request.force
     # a deploy that changes nothing uses up no number
@@ -80,42 +121,53 @@ def _deploy(ctx: Context) -> Verdict:
     if live and same:
         sentence = f"{live.id} is already live with this image and configuration"
         return records.end(ctx, Verdict("already-live", 0, sentence, live.id, ctx.run))
+    fetch = plans.fetch(made.facts, made.release)
+    if fetch.steps:
+        # what its migration would do, the release alone can tell
+        records.announce(ctx, fetch)
+        try:
+            execute(ctx, fetch)
+            made = prepare.deploy(ctx, made.release.number)
+            if made.problems:
+                raise Refused(*made.problems)
+        except HomeportError as error:
+            return carry.went_wrong(ctx, made.release, live, error, "deployed")
+    if made.facts.schema is not None:
+        ctx.journal("schema", schema=made.facts.schema.found)
     records.announce(ctx, made.plan)
-    return _carry_out(ctx, made.plan, made.release, live, "deployed")
+    return carry.out(ctx, made.plan, made.release, live, "deployed")
 
 
 def _rollback(ctx: Context) -> Verdict:
-    made = _preflight(ctx, prepare.rollback)
+    if ctx.request.set:
+        return run_back.rollback(ctx)
+    made = preflight(ctx, prepare.rollback)
     live = made.facts.committed
     records.begin(ctx, made.release.id, live.id if live else "", **records.asked(ctx))
     if made.same:
         sentence = f"{made.release.id} is live already"
         return records.end(ctx, Verdict("already-live", 0, sentence, made.release.id, ctx.run))
+    run_back.alone(ctx, made.facts, made.release)
     records.announce(ctx, made.plan)
-    return _carry_out(ctx, made.plan, made.release, live, "rolled-back")
+    return carry.out(ctx, made.plan, made.release, live, "rolled-back")
 
 
-def _preflight(ctx: Context, make: Callable[[Context], prepare.Made]) -> prepare.Made:
-    """Look, decide, and tell how long that took; recover first where a run was left unfinished."""
-    begun = time.monotonic()
-    ctx.tell({"e": "step", "id": "preflight", "state": "begin", "cause": "check before changing"})
-    made = make(ctx)
-    if recover.needed(made.facts):
-        recover.before_another(ctx)
-        made = make(ctx)
-    seconds = round(time.monotonic() - begun, 3)
-    ctx.figures["steps"] = [{"id": "preflight", "seconds": seconds}]
-    state = "failed" if made.problems else "done"
-    ctx.tell({"e": "step", "id": "preflight", "state": state, "seconds": seconds})
-    return made
+def _restore_from(ctx: Context) -> Verdict:
+    made = run_offsite.made(ctx)
+    return carry.out(ctx, made.plan, made.release, None, "restored")
 
 
 def _shared(ctx: Context) -> Verdict:
     recover.before_another(ctx)
     rendered, _ = prepare.render_today(ctx)
-    if rendered.problems:
-        raise Refused(*rendered.problems)
-    plan = plans.shared(ctx.facts(), rendered)
+    settings = ctx.request.settings or Settings(ctx.paths.app)
+    facts = ctx.facts()
+    named = look.named(facts, ctx.engine, rendered)
+    problems = (*rendered.problems, *policy.escaping(settings, rendered, named))
+    problems += postgres_major.problems(ctx, rendered, settings.compose)
+    if problems:
+        raise Refused(*problems)
+    plan = plans.shared(facts, rendered)
     records.begin(ctx, "", "")
     records.announce(ctx, plan)
     execute(ctx, plan)
@@ -145,6 +197,13 @@ def _unfreeze(ctx: Context) -> Verdict:
 
 def _remove(ctx: Context) -> Verdict:
     facts = ctx.facts()
+    if stakes.due(facts.history.stake, facts.app, facts.link):
+        # its data belongs in order before nobody looks after it any more
+        try:
+            recover.before_another(ctx)
+        except HomeportError as error:
+            ctx.notice(f"{error.text()}\nthe app is removed all the same; its sets are kept")
+        facts = ctx.facts()
     ctx.wanted = edges.wanted(facts.edge, ctx.paths.app, None)
     plan = plans.remove(facts, ctx.wanted)
     live = facts.committed
@@ -169,56 +228,17 @@ def _recover(ctx: Context) -> Verdict:
 _VERBS: dict[str, Callable[[Context], Verdict]] = {
     "deploy": _deploy,
     "rollback": _rollback,
+    "restore": run_back.restore,
     "shared": _shared,
     "remove": _remove,
     "recover": _recover,
     "freeze": _freeze,
     "unfreeze": _unfreeze,
+    "edge-apply": run_edge.apply,
+    "edge-upgrade": run_edge.upgrade,
+    "maintenance-on": run_edge.maintenance_on,
+    "maintenance-off": run_edge.maintenance_off,
+    **run_data.VERBS,
+    **{f"data-{do}": run_care.run for do in ACTIONS},
+    "restore-from": _restore_from,
 }
-
-
-# --- carrying out --------------------------------------------------------------------------------
-def _carry_out(
-    ctx: Context, plan: Plan, release: Release, old: Release | None, outcome: Outcome
-) -> Verdict:
-    try:
-        execute(ctx, plan)
-    except HomeportError as error:
-        return _went_wrong(ctx, release, old, error, outcome)
-    except Exception as error:  # a mistake of ours in mid-plan: the same way back as for a fault
-        ctx.tell({"e": "trace", "text": traceback.format_exc()})
-        fault = Internal(
-            Problem(f"{type(error).__name__}: {error}", "homeport", "", "report it, please")
-        )
-        return _went_wrong(ctx, release, old, fault, outcome)
-    return records.end(ctx, records.good(ctx, release, outcome))
-
-
-def _went_wrong(
-    ctx: Context, release: Release, old: Release | None, error: HomeportError, outcome: Outcome
-) -> Verdict:
-    mine = ctx.store.history().run(ctx.run)
-    committed = mine is not None and mine.committed == release.id
-    if committed and mine is not None and mine.step in _LATE:
-        ctx.notice(f"{mine.step}: {error.text()}")
-        return records.end(ctx, records.good(ctx, release, outcome))
-    good = recovery.way_back(ctx.facts(), release, old.id if old else "") if committed else None
-    if committed and good is not None:
-        recover.take_back(ctx, release, good, error)
-        sentence = f"{release.id} went bad after its handover; {good.id} serves again"
-        taken = TakenBack(*error.problems)
-        return records.end(ctx, records.verdict(ctx, "taken-back", taken, sentence, release.id))
-    if committed:
-        sentence = f"{release.id} is live but not well, and there is nothing to take it back to"
-        return records.end(ctx, records.verdict(ctx, "failed", error, sentence, release.id))
-    ctx.notice("taking back what was begun")
-    recover.converge(ctx, recovery.plan(ctx.facts()))
-    if release.id not in ctx.store.history().served:
-        ctx.store.drop_release(release.id)
-    serves = f"{old.id} serves as before" if old else "nothing served before"
-    return records.end(
-        ctx,
-        records.verdict(
-            ctx, "failed", error, f"{release.id} did not go live; {serves}", release.id
-        ),
-    )

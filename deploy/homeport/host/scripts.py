@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from homeport.host.paths import Paths, write
 
-DOORS = ("deploy", "rollback", "health-check")
+DOORS = ("deploy", "rollback", "health-check", "freeze", "unfreeze", "backup")
 _SCRIPT = """#!/bin/sh
 # {door}: a door to Homeport's agent; run it as the user homeport
 exec python3 -I -c "import sys; sys.path.insert(0, '{home}/agent/current'); \\

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
+from typing import BinaryIO, Iterator
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -18,3 +20,13 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+
+def frames(stream: http.client.HTTPResponse | BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Docker's multiplexed output: eight bytes of head (stream, length) before each part."""
+    while True:
+        head = stream.read(8)
+        if len(head) < 8:
+            return
+        kind, length = struct.unpack(">BxxxL", head)
+        yield kind, stream.read(length)
