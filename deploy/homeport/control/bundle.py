@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 #: what both halves share, beside the agent's own folders
-SHARED = ("__init__.py", "errors.py", "model.py", "wire.py")
-FOLDERS = ("core", "host")
+SHARED = ("__init__.py", "backups.py", "errors.py", "model.py", "planned.py", "wire.py")
+FOLDERS = ("core", "host", "inside")
 LIMIT = 512 * 1024
 
 

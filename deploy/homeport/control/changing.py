@@ -6,11 +6,10 @@ import sys
 from dataclasses import replace
 from typing import Any, Callable, Mapping
 
-from homeport.control import credentials, github, images, job, present, reference
+from homeport.control import credentials, github, images, job, present, reference, stopping
 from homeport.control.context import LOCAL, Context, print_json
 from homeport.control.session import Session
-from homeport.control.settings import Wrong, duration
-from homeport.core import words
+from homeport.control.readers import Wrong, duration
 from homeport.errors import ComposeError, Internal, UsageError
 from homeport.model import Request
 
@@ -26,6 +25,8 @@ def deploy(context: Context) -> int:
 def address(context: Context) -> str:
     """Where people reach the app from here: the site's name, or the host and the site's port."""
     site, host = context.settings.site, context.host.address
+    if site.tls != "off":
+        return f"https://{site.name}{f':{site.port}' if site.port else ''}/"
     if site.name:
         return f"http://{site.name}/"
     place = "localhost" if host == LOCAL else f"[{host}]" if ":" in host else host
@@ -42,6 +43,7 @@ def deploy_request(context: Context, verb: str) -> Request:
         shared=options.shared,
         monitor=monitor(context),
         unfreeze=getattr(options, "unfreeze", False),
+        check_compatible=_check_compatible(context),
     )
     context.host  # a missing host is said before a registry is asked
     if options.shared:
@@ -57,35 +59,39 @@ def deploy_request(context: Context, verb: str) -> Request:
     return keyed(request) if verb == "deploy" else request
 
 
+def _check_compatible(context: Context) -> bool:
+    """Whether that is asked; raises UsageError where homeport.toml does not say that it holds."""
+    if not getattr(context.options, "check_compatible", False):
+        return False
+    rules = context.settings.migrate
+    if rules is not None and rules.compatible:
+        return True
+    what = "nothing says that the release before works on the new schema"
+    mend = "compatible = true in [migrate] of homeport.toml, or without --check-compatible"
+    raise UsageError.of(what, "--check-compatible", mend=mend)
+
+
 def keyed(request: Request) -> Request:
     """The request with the key that a retried job's would have too; none outside of a job."""
     image = request.image.pinned if request.image else ""
-    flags = (request.force, request.freeze, request.unfreeze, request.monitor)
+    flags: tuple[object, ...] = (request.force, request.freeze, request.unfreeze, request.monitor)
+    flags += (request.set, request.unverified) if request.set else ()
     key = github.request_key(request.verb, request.app, image, request.release, *flags)
     return replace(request, key=key)
 
 
-def monitor(context: Context) -> float | None:
-    """The seconds of ``--monitor``; raises UsageError for anything that is no duration."""
-    text = getattr(context.options, "monitor", None)
+def monitor(context: Context, option: str = "--monitor") -> float | None:
+    """The seconds of a watch; raises UsageError for anything that is no duration."""
+    return seconds(context, "monitor", option)
+
+
+def seconds(context: Context, name: str, option: str = "") -> float | None:
+    """The seconds of an option, None without it; raises UsageError for what is no duration."""
+    text = getattr(context.options, name, None)
     try:
         return None if text is None else duration(text)
     except Wrong as wrong:
-        raise UsageError.of(wrong.what, "--monitor", mend=wrong.mend) from None
-
-
-def rollback(context: Context) -> int:
-    """Goes back to a release, or to the one before."""
-    release = context.options.release or ""
-    if release and not words.is_release(release):
-        raise UsageError.of(
-            "that is no release", words.sentence(repr(release), 80), mend="as in r0042-1a2b3c4"
-        )
-    request = context.request(
-        "rollback", release=release, monitor=monitor(context), freeze=context.options.freeze
-    )
-    context.host  # a missing host is said before a login is looked for
-    return carry_out(context, keyed(replace(request, auth=todays_login(context))))
+        raise UsageError.of(wrong.what, option or f"--{name}", mend=wrong.mend) from None
 
 
 def todays_login(context: Context) -> str:
@@ -117,6 +123,11 @@ def attach(context: Context) -> int:
     return carry_out(context, context.request("attach", release=context.options.run or ""))
 
 
+def cancel(context: Context) -> int:
+    """Stops a run before its commit, or learns that it is too late for that."""
+    return carry_out(context, context.request("cancel", release=context.options.run or ""))
+
+
 def recover(context: Context) -> int:
     """Finishes or takes back what was interrupted."""
     return carry_out(context, context.request("recover"))
@@ -134,26 +145,32 @@ def remove(context: Context) -> int:
 
 def carry_out(context: Context, request: Request) -> int:
     """Sends the request, shows what happens, and gives the exit code of the verdict."""
+    request = replace(request, wait=seconds(context, "wait") or 0.0)
     session = Session(request, context.open_line)
     view = present.for_terminal(verbose=context.verbose)
     steps: dict[str, Mapping[str, Any]] = {}
     last: Mapping[str, Any] = {}
+    signals = stopping.Stopping(session, request.verb in stopping.FOLLOWS)
     try:
-        for event in session:
-            if event["e"] == "step":
-                steps[str(event.get("id"))] = event
-            if event["e"] == "verdict":
-                last = event
-            else:
-                view.show(event)
+        with signals:
+            for event in session:
+                if event["e"] == "run":
+                    signals.began()
+                if event["e"] == "step":
+                    steps[str(event.get("id"))] = event
+                if event["e"] == "verdict":
+                    last = event
+                else:
+                    view.show(event)
     except KeyboardInterrupt:
         view.close()
-        tell_detached(session.run)
+        stopping.tell_left(session.run, signals.asked)
         return 130
     finally:
         view.close()
     if not last:
         raise Internal.of("the run ended without a verdict", mend="homeport attach")
+    last = stopping.verdict(last, request.verb, signals.asked)
     job.show_verdict(last, context.verbose)
     if context.json:
         print_json(
@@ -173,20 +190,10 @@ def carry_out(context: Context, request: Request) -> int:
     return int(last.get("code", Internal.code))
 
 
-def tell_detached(run: str) -> None:
-    """What Ctrl-C means: only the looking ends."""
-    if run:
-        print(f"\nThe host goes on with run {run} by itself.", file=sys.stderr)
-        print(f"  to see how it ends:  homeport attach {run}", file=sys.stderr)
-    else:
-        print("\nStopped before the host said that it began.", file=sys.stderr)
-        print("  to be sure:  homeport status", file=sys.stderr)
-
-
 VERBS: Mapping[str, Callable[[Context], int]] = {
     "deploy": deploy,
-    "rollback": rollback,
     "attach": attach,
+    "cancel": cancel,
     "recover": recover,
     "remove": remove,
     "freeze": freeze,

@@ -7,11 +7,14 @@ import difflib
 import importlib
 import os
 import sys
-from typing import Callable, NoReturn, Sequence
+import traceback
+from typing import Any, Callable, NoReturn, Sequence
 
 from homeport import __version__
 from homeport.control.context import Context
-from homeport.errors import HomeportError, UsageError
+from homeport.control.options import VERBS as VERBS
+from homeport.core import words as said
+from homeport.errors import HomeportError, Internal, Problem, UsageError
 
 EPILOG = """\
 the way from a compose file to a live app:
@@ -26,8 +29,25 @@ Run = Callable[[Context], int]
 class Parser(argparse.ArgumentParser):
     """argparse, with our errors: an unknown verb names the near one."""
 
+    def __init__(self, **about: Any) -> None:
+        # half an option is a mistake to be told of, not a guess to be made
+        super().__init__(**about, allow_abbrev=False)
+
     def error(self, message: str) -> NoReturn:
         raise UsageError.of(message, mend=f"{self.prog} --help")
+
+    def unknown(self, words: Sequence[str]) -> UsageError:
+        """What is left over of a command line, each with the option that was probably meant."""
+        known = [one for action in self._actions for one in action.option_strings]
+        problems = []
+        for word in words:
+            near = difflib.get_close_matches(word.partition("=")[0], known, 1)
+            mend = f"did you mean {near[0]}?" if near else f"{self.prog} --help"
+            what = (
+                "there is no such option" if word.startswith("-") else "that is one word too many"
+            )
+            problems.append(Problem(what, f"{self.prog}: {word}", mend=mend))
+        return UsageError(*problems)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,17 +70,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader has gone; Python would complain once more at its own end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:  # a mistake of ours is told in one line, and in full where asked for
+        if {"-v", "--verbose"} & set(words):
+            traceback.print_exc()
+        what = f"{type(error).__name__}: {said.sentence(str(error))}"
+        mend = "the same with -v shows where; report that, please"
+        return _failed(Internal(Problem(what, "homeport", "", mend)), words)
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The options of a command; raises UsageError for what it does not know."""
-    common = _common(default=argparse.SUPPRESS)
+    common = common_options(default=argparse.SUPPRESS)
     parser = Parser(
         prog="homeport",
         description="Ship apps to hardware you own, and take them back.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[_common(default=None)],
+        parents=[common_options()],
     )
     parser.add_argument("--version", action="version", version=f"homeport {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
@@ -68,14 +94,16 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         verb = verbs.add_parser(name, help=sentence, description=sentence, parents=[common])
         add(verb)
     _check_verb(words)
-    options = parser.parse_args(words)
+    options, left = parser.parse_known_args(words)
+    if left:
+        raise verbs.choices.get(options.verb, parser).unknown(left)
     if not options.verb:
         parser.print_help(sys.stderr)
         raise UsageError.of("which verb?", mend="homeport --help")
     return options
 
 
-def _common(default: object) -> Parser:
+def common_options(default: object = None) -> Parser:
     """The options every verb takes; SUPPRESS keeps the verb's parser from resetting them."""
     flag = False if default is None else default
     common = Parser(add_help=False)
@@ -104,87 +132,40 @@ def _check_verb(words: Sequence[str]) -> None:
         return
 
 
-def _deploy(verb: argparse.ArgumentParser) -> None:
-    _plan(verb)
-    verb.add_argument("--monitor", metavar="1s", help="how long to watch after the handover")
-    verb.add_argument("--unfreeze", action="store_true", help="lift a freeze with the handover")
-    verb.add_argument("--why", metavar="TEXT", help="shown in history")
-
-
-def _plan(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("image", nargs="?", metavar="IMAGE", help="default: the compose file's")
-    verb.add_argument("--from-local", action="store_true", help="send this machine's own image")
-    verb.add_argument("--shared", action="store_true", help="change the shared services instead")
-    verb.add_argument("--force", action="store_true", help="a new release even if nothing differs")
-
-
-def _rollback(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("release", nargs="?", metavar="RELEASE", help="default: the one before")
-    verb.add_argument("--monitor", metavar="1s", help="how long to watch after the handover")
-    verb.add_argument("--freeze", action="store_true", help="and refuse deploys until unfreeze")
-    verb.add_argument("--why", metavar="TEXT", help="shown in history")
-
-
-def _freeze(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--why", metavar="TEXT", required=True, help="told to whoever deploys")
-
-
-def _unfreeze(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--why", metavar="TEXT", help="shown in history")
-
-
-def _logs(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("service", nargs="?", metavar="SERVICE", help="default: all that move")
-    verb.add_argument("-f", "--follow", action="store_true", help="go on as lines come")
-    verb.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="default: 100")
-
-
-def _attach(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("run", nargs="?", metavar="RUN", help="default: the latest")
-
-
-def _setup(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--key", metavar="FILE.pub", help="the key to let in; default: the one used")
-    verb.add_argument("--host-key", metavar="'TYPE KEY'", help="pin this key without asking")
-    verb.add_argument("--accept-host-key", metavar="SHA256:…", help="pin a key of this fingerprint")
-
-
-def _nothing(verb: argparse.ArgumentParser) -> None:
-    """A verb without options of its own."""
-
-
-VERBS: tuple[tuple[str, str, Callable[[argparse.ArgumentParser], None]], ...] = (
-    ("init", "write homeport.toml from a compose file", _nothing),
-    ("setup", "prepare a host, once, as root", _setup),
-    ("deploy", "make an image live", _deploy),
-    ("rollback", "go back to an earlier release", _rollback),
-    ("freeze", "refuse deploys until unfreeze; rollback stays possible", _freeze),
-    ("unfreeze", "let deploys through again", _unfreeze),
-    ("status", "what serves, since when, and what can be gone back to", _nothing),
-    ("history", "every run, the latest first", _nothing),
-    ("logs", "what the live containers wrote", _logs),
-    ("plan", "what a deploy would do; changes nothing", _plan),
-    ("attach", "follow a run that goes on, or learn how it ended", _attach),
-    ("recover", "finish or take back what was interrupted", _nothing),
-    ("remove", "take the app off the host; its data stays", _nothing),
-    ("lab", "throwaway hosts to try on: up, down, list", _nothing),
-)
-
-
 def _verb(name: str) -> Run:
     """The function of a verb, imported only when it is run: ``--help`` stays quick."""
-    if name in ("deploy", "rollback", "freeze", "unfreeze", "attach", "recover", "remove"):
+    if name in ("rollback", "restore"):
+        from homeport.control import going_back
+
+        return going_back.VERBS[name]
+    if name in ("deploy", "freeze", "unfreeze", "attach", "cancel", "recover", "remove"):
         from homeport.control import changing
 
         return changing.VERBS[name]
-    if name in ("status", "history", "logs", "plan"):
+    if name in ("status", "history", "logs", "watch", "plan"):
         from homeport.control import reading
 
         return reading.VERBS[name]
+    if name in ("edge", "maintenance"):
+        from homeport.control import edge
+
+        return edge.VERBS[name]
+    if name == "backup":
+        from homeport.control import backup
+
+        return backup.run
+    if name == "data":
+        from homeport.control import data
+
+        return data.run
     if name == "init":
         from homeport.control import init
 
         return init.run
+    if name == "doctor":
+        from homeport.control import doctor
+
+        return doctor.run
     from homeport.control import setup
 
     return setup.run

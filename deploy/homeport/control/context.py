@@ -18,7 +18,7 @@ from typing import Any
 from homeport.control import github
 from homeport.control import settings as settings_file
 from homeport.control.line import Line, LocalLine
-from homeport.core import words
+from homeport.core import unsupported, words
 from homeport.errors import ComposeError, UsageError
 from homeport.model import Cause, HostAddress, Request, Settings
 
@@ -61,12 +61,16 @@ class Context:
     @property
     def compose_text(self) -> str:
         try:
-            return self.compose_path.read_text(encoding="utf-8")
+            text = self.compose_path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             where = f"{self.settings_path.name}: compose"
             raise ComposeError.of(
                 "the compose file cannot be read", where, str(error), "correct the path there"
             ) from None
+        problems = unsupported.other_files(text, self.settings.compose, self.settings.app)
+        if problems:
+            raise ComposeError(*problems)
+        return text
 
     @cached_property
     def host(self) -> HostAddress:
@@ -98,7 +102,9 @@ class Context:
 
     def request(self, verb: str, **fields: Any) -> Request:
         """A request to this app's agent, with who asks and why filled in."""
-        made = Request(verb, self.settings.app, settings=self.settings, yes=self.yes)
+        # with the host in them as it was named: what mends something there is typed with it
+        settings = replace(self.settings, host=self.host)
+        made = Request(verb, settings.app, settings=settings, yes=self.yes)
         return replace(made, cause=self._cause(), **fields)
 
     def _cause(self) -> Cause:

@@ -79,7 +79,14 @@ def of_compose(path: Path, settings: Settings, local: bool = False) -> str:
     ``local``: a service that is only built has the name that ``docker compose build`` gives it.
     """
     service = settings.web.service
-    data = read_compose(path)
+    try:
+        data = read_compose(path)
+    except ComposeError:
+        # what is set on the host alone is missing here, and may not matter for the image's name
+        data = read_compose(path, interpolate=False)
+        web = (data.get("services") or {}).get(service) or {}
+        if "$" in str(web.get("image") or ""):
+            raise
     services = data.get("services", {})
     if service not in services:
         raise ComposeError.of(
@@ -101,8 +108,8 @@ def of_compose(path: Path, settings: Settings, local: bool = False) -> str:
     return str(image)
 
 
-def read_compose(path: Path) -> dict[str, Any]:
-    """The compose file as Compose itself reads it, with this machine's variables.
+def read_compose(path: Path, interpolate: bool = True) -> dict[str, Any]:
+    """The compose file as Compose itself reads it, with this machine's variables or with none.
 
     Raises ComposeError, with Compose's own words, where it does not like it; UsageError where
     there is no Compose here.
@@ -110,6 +117,7 @@ def read_compose(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ComposeError.of("there is no such file", str(path), mend="homeport.toml: compose")
     base = ["compose", "-f", str(path), "config", "--format", "json"]
+    base += [] if interpolate else ["--no-interpolate"]
     done = _docker([*base, "--no-env-resolution"])
     if done.returncode and re.search(r"unknown (flag|shorthand)", done.stderr):
         done = _docker(base)
@@ -121,9 +129,16 @@ def read_compose(path: Path) -> dict[str, Any]:
             "homeport deploy IMAGE needs none; or install docker and docker compose",
         )
     if done.returncode:
-        raise ComposeError.of("Compose refuses the file", str(path), done.stderr.strip())
+        mend = f"correct it; docker compose -f {path} config shows the same"
+        raise ComposeError.of("Compose refuses the file", str(path), done.stderr.strip(), mend)
     data: dict[str, Any] = json.loads(done.stdout)
     return data
+
+
+def engine_here() -> str:
+    """The version of this machine's own Docker Engine; "" where none answers."""
+    found = _docker(["version", "--format", "{{.Server.Version}}"])
+    return found.stdout.strip() if found.returncode == 0 else ""
 
 
 def _docker(arguments: list[str]) -> subprocess.CompletedProcess[str]:

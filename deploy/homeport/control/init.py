@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from homeport.control import images, settings
 from homeport.control.context import Context, parse_host
+from homeport.core.service import as_map, writable
 from homeport.errors import ComposeError, UsageError
 from homeport.model import APP_NAME, SHARED_LABEL, HostAddress
 
@@ -32,6 +33,11 @@ SHARED = re.compile(
 )
 
 
+DATABASE = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
+#: when nobody is likely to notice a busy disk
+NIGHT = "03:30"
+
+
 @dataclass(frozen=True)
 class Draft:
     """What homeport.toml will say."""
@@ -43,6 +49,9 @@ class Draft:
     port: int | None
     ready: str
     site_port: int | None
+    #: whether it has data of its own, and the variable with the address of its PostgreSQL database
+    data: bool = False
+    postgres: str = ""
 
     def text(self) -> str:
         """The file, with the settings people change most beside it as comments."""
@@ -61,6 +70,14 @@ class Draft:
             lines.append(f"port = {self.port}")
         lines += [f"ready = {quote(self.ready)}", "", "[site]"]
         lines.append(f"port = {self.site_port or 80}")
+        if self.data or self.postgres:
+            lines += [
+                "",
+                "# A copy that was restored and looked at, before deploys and every night.",
+            ]
+            lines += ["[backup]", f"schedule = {quote(NIGHT)}"]
+        if self.postgres:
+            lines.append(f"postgres = {quote(self.postgres)}")
         return "\n".join(lines) + "\n"
 
 
@@ -112,7 +129,10 @@ def find_compose(folder: Path) -> str:
         if (folder / name).is_file():
             return name
     raise ComposeError.of(
-        "there is no compose file here", str(folder), f"looked for {', '.join(FILES)}"
+        "there is no compose file here",
+        str(folder),
+        f"looked for {', '.join(FILES)}",
+        "type it in the app's folder",
     )
 
 
@@ -121,13 +141,17 @@ def choose_web(services: Mapping[str, Any], asker: Asker) -> str:
     ours = [name for name in sorted(services) if not is_shared(services[name])]
     likely = [name for name in ours if services[name].get("ports")] or ours
     if not likely:
-        raise ComposeError.of("it has no service of yours", "services", "all look shared")
+        raise ComposeError.of(
+            "it has no service of yours", "services", "all look shared", "build one there"
+        )
     guess = "web" if "web" in likely else likely[0]
     if len(likely) == 1:
         return guess
     name = asker.text(f"Which service answers requests ({', '.join(likely)})?", guess)
     if name not in services:
-        raise UsageError.of("there is no such service", name, f"there are {', '.join(ours)}")
+        raise UsageError.of(
+            "there is no such service", name, f"there are {', '.join(ours)}", "homeport init"
+        )
     return name
 
 
@@ -155,7 +179,16 @@ def draft_from(
         port=port,
         ready=ready_path(web),
         site_port=int(published) if published.isdigit() else None,
+        data=any(writable(one) for one in data["services"].values() if not is_shared(one)),
+        postgres=postgres(web),
     )
+
+
+def postgres(web: Mapping[str, Any]) -> str:
+    """The variable of the web service that holds the address of a PostgreSQL database, or ""."""
+    asked = as_map(web.get("environment"))
+    named = (name for name in sorted(asked) if DATABASE.match(str(asked[name])))
+    return next(named, "")
 
 
 def app_name(text: str) -> str:
@@ -187,7 +220,10 @@ def advice(services: Mapping[str, Any], web: str) -> list[str]:
         labels = services[name].get("labels") or {}
         if name == web or SHARED_LABEL in labels:
             continue
-        shared = is_shared(services[name])
+        one = services[name]
+        # what moves runs the release's own image
+        other = "build" not in one and one.get("image") != services[web].get("image")
+        shared = is_shared(one) or other
         fate = "outlives releases" if shared else "moves with a release"
         if not lines:
             lines.append("\nSay in the compose file which services outlive releases, for example:")

@@ -9,6 +9,7 @@ import time
 from typing import Any, Callable, Mapping, Sequence
 
 from homeport.control import github, present, summary
+from homeport.core import words
 from homeport.errors import Frozen, HomeportError, from_wire
 
 #: the verbs whose outcome later steps go on with
@@ -46,19 +47,23 @@ def outputs(verdict: Mapping[str, Any], url: str) -> dict[str, str]:
     """The outputs of a step that deploys or rolls back: what serves now, and what did before."""
     figures = dict(verdict.get("figures") or {})
     live, back = dict(figures.get("serves") or {}), dict(figures.get("previous") or {})
+    # later steps put these into shells: what is no such word is left out, whoever said it
+    release = str(live.get("id") or verdict.get("release") or "")
+    outcome, run = str(verdict.get("outcome", "")), str(verdict.get("run") or "")
     return {
-        "outcome": str(verdict.get("outcome", "")),
-        "release": str(live.get("id") or verdict.get("release") or ""),
+        "outcome": outcome if words.is_key(outcome) else "",
+        "release": release if words.is_release(release) else "",
         "digest": _digest(live),
         "previous-digest": _digest(back),
         "url": url,
-        "run": str(verdict.get("run") or ""),
+        "run": run if words.is_key(run) else "",
     }
 
 
 def _digest(release: Mapping[str, Any]) -> str:
     """The digest by which a registry knows a release's image; "" for one that was sent by hand."""
-    return str(release.get("digest") or "") if "@" in str(release.get("image")) else ""
+    digest = str(release.get("digest") or "")
+    return digest if words.is_digest(digest) and "@" in str(release.get("image")) else ""
 
 
 def failed(error: HomeportError, verb: str) -> None:

@@ -8,6 +8,8 @@ import subprocess
 import time
 from typing import Protocol
 
+#: bytes of one line of a command's; the longest there is, a long history, has a tenth of it
+MOST = 16 * 1024 * 1024
 #: what is kept of a command's stderr
 TAIL = 4000
 
@@ -26,10 +28,20 @@ class Pipe(Protocol):
         """Closes the command's stdin."""
 
     def read_line(self, timeout: float) -> bytes:
-        """The next line, b"" at the end; raises Lost after ``timeout`` seconds of silence."""
+        """The next line, b"" at the end; raises Lost after ``timeout`` seconds of silence.
+
+        Also where a line has more than ``MOST`` bytes.
+        """
 
     def finish(self) -> tuple[int, str]:
         """The exit code (-1: unknown) and the end of stderr, once the output has ended."""
+
+
+def grown(pending: bytes, chunk: bytes) -> bytes:
+    """What has come of a line that has not ended; raises Lost where it would have no end."""
+    if len(pending) > MOST:
+        raise Lost(f"a line of more than {MOST >> 20} MiB came")
+    return pending + chunk
 
 
 class Line(Protocol):
@@ -95,7 +107,7 @@ class LocalPipe:
                 if not chunk:
                     rest, self._pending = self._pending, b""
                     return rest
-                self._pending += chunk
+                self._pending = grown(self._pending, chunk)
         line, _, self._pending = self._pending.partition(b"\n")
         return line + b"\n"
 

@@ -40,6 +40,10 @@ class Live:
         elif kind == "progress":
             total = f": {amount(event)}" if event.get("total") else ""
             self._row(str(event.get("id")))["note"] = f"{event.get('text', '')}{total}"
+        elif kind == "look":
+            self._row("watch")[
+                "note"
+            ] = f"{event.get('left', 0):.0f} s left: {event.get('text', '')}"
         elif kind == "notice" and "text" in event:
             self._console.print(Text(f"note: {event['text']}", style="yellow"))
         elif kind == "log":

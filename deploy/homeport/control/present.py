@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from typing import Any, Mapping, Protocol, TextIO
 
+from homeport.core import words
 from homeport.errors import HomeportError, Problem, from_wire
 
 Event = Mapping[str, Any]
@@ -166,7 +167,8 @@ def problems(error: HomeportError, out: TextIO) -> None:
         print(file=out)
         # what a container said may have many lines: they stay under their "why:"
         whole = replace(problem, why=problem.why.replace("\n", "\n        "))
-        for line in whole.text().splitlines():
+        # a container's words, or another program's on this machine
+        for line in words.harmless(whole.text()).split("\n"):
             print(f"  {line}", file=out)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, TextIO
 
-from homeport.control import present, report
-from homeport.control.changing import deploy_request
+from homeport.control import github, job, report
+from homeport.control.changing import deploy_request, monitor
 from homeport.control.context import Context, print_json
 from homeport.control.session import Session
 from homeport.model import Request
@@ -15,17 +15,17 @@ from homeport.model import Request
 
 def status(context: Context) -> int:
     """What serves, since when, and what can be gone back to."""
-    return _show(context, context.request("status"), report.status)
+    return show(context, context.request("status"), report.status)
 
 
 def history(context: Context) -> int:
     """Every run, the latest first."""
-    return _show(context, context.request("history"), report.history)
+    return show(context, context.request("history"), report.history)
 
 
 def plan(context: Context) -> int:
     """What a deploy would do."""
-    return _show(context, deploy_request(context, "plan"), report.plan)
+    return show(context, deploy_request(context, "plan"), report.plan)
 
 
 def logs(context: Context) -> int:
@@ -37,44 +37,78 @@ def logs(context: Context) -> int:
         if event["e"] == "log" and context.json:
             print_line({key: event.get(key) for key in ("service", "line")})
         elif event["e"] == "log":
-            print(f"{event.get('service', '')} | {event.get('line', '')}", flush=True)
+            show_line(f"{event.get('service', '')} | {event.get('line', '')}")
         elif event["e"] == "verdict":
             code = _ended(event, context)
     return code
 
 
-def _show(context: Context, request: Request, form: Callable[[Any], str]) -> int:
+def watch(context: Context) -> int:
+    """How what serves is doing: a line a second."""
     code = 0
+    for event in Session(
+        context.request("watch", monitor=monitor(context, "--for")), context.open_line
+    ):
+        if event["e"] == "look" and context.json:
+            print_line({key: value for key, value in event.items() if key != "e"})
+        elif event["e"] == "look":
+            show_line(report.look(event))
+        elif event["e"] == "notice":
+            show_line(f"note: {event.get('text', '')}", sys.stderr)
+        elif event["e"] == "verdict":
+            code = _ended(event, context)
+    return code
+
+
+def show(
+    context: Context,
+    request: Request,
+    form: Callable[[Any], str],
+    check: Callable[[Any], int] = lambda data: 0,
+) -> int:
+    """Sends a request that only reads, and prints its data.
+
+    The exit code is the verdict's, or what ``check`` makes of the data of a good one.
+    """
+    code = bad = 0
     for event in Session(request, context.open_line):
+        if event["e"] == "data":
+            bad = check(event.get("data"))
         if event["e"] == "data" and context.json:
             print_json(event.get("data"))
         elif event["e"] == "data":
-            print(form(event.get("data")), flush=True)
+            show_line(form(event.get("data")))
         elif event["e"] == "notice":
-            print(f"note: {event.get('text', '')}", file=sys.stderr)
+            show_line(f"note: {event.get('text', '')}", sys.stderr)
         elif event["e"] == "verdict":
             code = _ended(event, context)
-    return code
+    return code or bad
 
 
 def _ended(event: Mapping[str, Any], context: Context) -> int:
     """A good end of reading is not worth a line; a bad one is said on stderr."""
     code = int(event.get("code", 0))
     if code:
-        present.verdict(event, verbose=context.verbose)
+        job.show_verdict(event, context.verbose)
     return code
+
+
+def show_line(text: str, out: TextIO | None = None) -> None:
+    """What a host said, on stdout if not on ``out``: in a job's log nothing in it is a command."""
+    print(github.foreign(text), file=out or sys.stdout, flush=True)
 
 
 def print_line(data: Any) -> None:
     """One object a line, for a stream that may not end."""
     import json
 
-    print(json.dumps(data, ensure_ascii=False), flush=True)
+    print(json.dumps(data, ensure_ascii=False).replace("##[", "#\\u0023["), flush=True)
 
 
 VERBS: Mapping[str, Callable[[Context], int]] = {
     "status": status,
     "history": history,
     "logs": logs,
+    "watch": watch,
     "plan": plan,
 }

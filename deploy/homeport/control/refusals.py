@@ -75,10 +75,21 @@ def changed(name: str, key: hostkeys.HostKey) -> HomeportError:
     )
 
 
+def mute(where: str, why: str) -> HomeportError:
+    """Something takes the connection and does not speak SSH, or not in time, with what SSH says."""
+    return ConnectError.of(
+        "what answers there does not speak SSH",
+        where,
+        why,
+        "is it the right port? --host USER@ADDRESS:PORT; on the host: sudo systemctl restart ssh",
+    )
+
+
 def unreachable(where: str, error: Exception, seconds: float) -> HomeportError:
     """No SSH connection came about, for what ``error`` says."""
     if isinstance(error, socket.gaierror):
-        return ConnectError.of("there is no such name", where, str(error), "check [host] address")
+        mend = "correct [host] address in homeport.toml, or --host USER@ADDRESS"
+        return ConnectError.of("there is no such name", where, str(error), mend)
     if isinstance(error, ConnectionRefusedError):
         why, mend = "nothing listens there", "on the host: sudo systemctl enable --now ssh"
     elif isinstance(error, TimeoutError):

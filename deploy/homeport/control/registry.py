@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,9 +15,10 @@ from typing import Any, Mapping
 
 from homeport.control.credentials import Credentials
 from homeport.control.reference import Reference
-from homeport.errors import ImageMissing, RegistryError
+from homeport.errors import ImageMissing, Problem, RegistryError
 from homeport.model import Image
 
+#: for each answer of a registry, and for all of a body, in seconds
 TIMEOUT = 15.0
 #: a manifest or an image's configuration is never larger
 LIMIT = 8 * 1024 * 1024
@@ -55,7 +57,7 @@ def resolve(ref: Reference, login: Credentials | None, as_typed: str) -> Image:
             platforms, size = _of_index(registry, manifest)
         else:
             platforms, size = _of_manifest(registry, manifest)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise registry.wrong(f"its answer is not understood: {error}") from None
     return Image(as_typed, digest, platforms, size)
 
@@ -81,6 +83,16 @@ def _of_manifest(registry: Registry, manifest: Mapping[str, Any]) -> tuple[tuple
 def _platform(data: Mapping[str, Any]) -> str:
     parts = [data.get("os") or "linux", data.get("architecture") or "unknown", data.get("variant")]
     return "/".join(str(part) for part in parts if part)
+
+
+def _body(response: Any) -> bytes:
+    """What it says, as far as a manifest can go; raises TimeoutError where it dribbles."""
+    end, body = time.monotonic() + TIMEOUT, b""
+    while len(body) < LIMIT and (chunk := response.read1(65536)):
+        body += chunk
+        if time.monotonic() > end:
+            raise TimeoutError(f"its answer is not complete after {TIMEOUT:g} s")
+    return body
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -135,7 +147,7 @@ class Registry:
             request.add_unredirected_header("Authorization", self._authorization)
         try:
             with self._opener.open(request, timeout=TIMEOUT) as response:
-                return Answer(response.read(LIMIT), dict(response.headers.items()))
+                return Answer(_body(response), dict(response.headers.items()))
         except urllib.error.HTTPError:
             raise
         except (OSError, HTTPException) as error:
@@ -144,7 +156,7 @@ class Registry:
                 "the registry cannot be reached",
                 self._ref.registry,
                 why,
-                "check the image's name and this machine's network, then the same command again",
+                f"check the image's name and the network (curl -v {url}), then the same again",
             ) from None
 
     def _answer(self, challenge: str) -> str:
@@ -179,9 +191,8 @@ class Registry:
 
     def wrong(self, why: str) -> RegistryError:
         """An answer that no registry should give."""
-        error = RegistryError.of("the registry answers oddly", self._ref.registry, why)
-        assert isinstance(error, RegistryError)
-        return error
+        mend = f"is that a registry? check the image's name, or curl -v {self._ref.api}/tags/list"
+        return RegistryError(Problem("the registry answers oddly", self._ref.registry, why, mend))
 
     def _denied(self) -> Exception:
         who = f"as {self._login.user}" if self._login is not None else "without a login"
@@ -196,7 +207,8 @@ class Registry:
         name = f"{self._ref.registry}/{self._ref.path}"
         if error.code == 404:
             tag = self._ref.digest or self._ref.tag
-            mend = "push it first, or homeport deploy --from-local IMAGE"
+            mend = f"push it first: docker push {name}:{self._ref.tag or 'TAG'}"
+            mend += ", or homeport deploy --from-local IMAGE"
             return ImageMissing.of(f"there is no image {tag!r}", name, "404", mend)
         if error.code in (401, 403):
             return self._denied()
@@ -206,4 +218,5 @@ class Registry:
                 "the registry's limit of requests is reached", name, "429", mend
             )
         why = f"HTTP {error.code}"
-        return RegistryError.of("the registry failed", name, why, "the same command again")
+        mend = "wait a minute, then the same command again: it is not this machine's fault"
+        return RegistryError.of("the registry failed", name, why, mend)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import zlib
@@ -11,9 +10,11 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 from homeport import wire
-from homeport.control import bundle
+from homeport.control import bundle, heard
 from homeport.control.line import Line, Lost, Pipe
+from homeport.core import words
 from homeport.errors import HomeportError, HostFault, Internal, NotSetUp, Problem, RunLost
+from homeport.errors import TooLate, from_wire
 from homeport.model import Image, Request
 
 Event = dict[str, Any]
@@ -22,7 +23,7 @@ Open = Callable[[], Line]
 #: the agent speaks at least every 15 s; three times that is a dead connection
 SILENCE = 3 * wire.SILENCE
 #: verbs that change something and go on without us
-RUNS = ("deploy", "rollback", "recover", "remove", "attach")
+RUNS = ("deploy", "rollback", "restore", "restore-from", "recover", "remove", "attach", "cancel")
 
 
 class Session:
@@ -37,6 +38,7 @@ class Session:
         self._request = request
         self._open = open_line
         self._line: Line | None = None
+        self._given: set[str] = set()
         self.run = ""
 
     def __iter__(self) -> Iterator[Event]:
@@ -44,6 +46,22 @@ class Session:
             yield from self._events()
         finally:
             self.close()
+
+    def cancel(self) -> None:
+        """Asks the host to stop the run, from another thread, while this one is read on.
+
+        Returns when the host has written that down; raises Lost or HomeportError where it did not.
+        """
+        request = Request("cancel", self._request.app, release=self.run, cause=self._request.cause)
+        line = self._line or self._open()
+        pipe = line.run(command(bundle.build().hash))
+        pipe.send(wire.frame(wire.encode(request).rstrip()))
+        raw = pipe.read_line(SILENCE)
+        if not raw:
+            raise Lost("the host did not answer")
+        event = heard.event(raw, line.where)
+        if int(event.get("code", 0)) not in (0, TooLate.code):
+            raise from_wire(event)
 
     def close(self) -> None:
         """Ends the line; a run on the host goes on."""
@@ -61,7 +79,8 @@ class Session:
                 raise self._never_began(lost) from None
             yield {"e": "notice", "text": f"connection lost ({lost}); attaching to {self.run}"}
         self.close()
-        attach = replace(self._request, verb="attach", release=self.run, image=None, auth="")
+        attach = replace(self._request, verb="attach", release=self.run, image=None)
+        attach = replace(attach, auth="", opens="")
         try:
             self._line = self._open()
             yield from self._converse(self._line, attach)
@@ -70,14 +89,19 @@ class Session:
 
     def _converse(self, line: Line, request: Request) -> Iterator[Event]:
         agent = bundle.build()
+        self._given = set()
         pipe = line.run(command(agent.hash))
         # sent at once: waiting for an answer first would cost a round trip
-        pipe.send(wire.frame(wire.encode(request).rstrip()))
+        try:
+            pipe.send(wire.frame(wire.encode(request).rstrip()))
+        except Lost:
+            # it may have ended before it read anything; then its exit code says why
+            raise self._ended(pipe, line) from None
         while True:
             raw = pipe.read_line(SILENCE)
             if not raw:
                 raise self._ended(pipe, line)
-            event = _event(raw, line)
+            event = heard.event(raw, line.where, colours=request.verb == "logs")
             if event["e"] == "need":
                 yield from self._answer(event, pipe, line, agent, request.image)
                 continue
@@ -91,13 +115,18 @@ class Session:
     def _answer(
         self, event: Event, pipe: Pipe, line: Line, agent: bundle.Bundle, image: Image | None
     ) -> Iterator[Event]:
-        """What the agent asked for: itself, or an image of this machine."""
+        """What the agent asked for, once each: itself, or the image of the request."""
+        asked = str(event.get("need"))
+        if asked in self._given:
+            raise HostFault.of(f"the host asks for the {asked} again and again", line.where)
+        self._given.add(asked)
         if event.get("need") == "agent":
             packed = agent.packed()
             pipe.send(b"%d\n" % len(packed) + packed)
         elif event.get("need") == "image" and image is not None:
             failure = ""
-            for step in send_image(str(event.get("ref", image.ref)), image.size, line):
+            # the one that was asked for, whatever the host would like to have of this machine
+            for step in send_image(image.ref, image.size, line):
                 failure = str(step.get("failure", ""))
                 yield step
             pipe.send(b"image failed\n" if failure else b"image ok\n")
@@ -107,6 +136,7 @@ class Session:
     def _ended(self, pipe: Pipe, line: Line) -> Exception:
         """Why there was no verdict: the agent never began, or the connection broke."""
         code, errors = pipe.finish()
+        errors = words.harmless(errors)
         if code < 0 or self.run:
             return Lost("it was closed" if code < 0 else f"the agent ended with {code}")
         last = "\n".join(errors.strip().splitlines()[-10:])
@@ -140,22 +170,6 @@ def command(agent: str) -> str:
     """The shell command that starts the agent of that hash on a host."""
     source = Path(__file__).with_name("bootstrap.py").read_text(encoding="utf-8")
     return f"exec python3 -I -c {shlex.quote(source)} {shlex.quote(agent)}"
-
-
-def _event(raw: bytes, line: Line) -> Event:
-    try:
-        event = json.loads(raw)
-        if isinstance(event, dict) and isinstance(event.get("e"), str):
-            return event
-    except ValueError:
-        pass
-    text = raw.decode("utf-8", "replace").strip()
-    raise HostFault.of(
-        "the host answered something that is not Homeport's",
-        line.where,
-        text[:200],
-        "nothing that a login prints may reach stdout: look at the shell's start files there",
-    )
 
 
 def send_image(ref: str, size: int, line: Line) -> Iterator[Event]:

@@ -7,143 +7,80 @@ for people is ``homeport.example.toml``, which a test holds against this table.
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Mapping
 
+from homeport.backups import Backup, Migrate
+from homeport.control import readers as to
+from homeport.control import site_rules
+from homeport.control.readers import Reader, Wrong
+from homeport.core import words
 from homeport.errors import Problem, SettingsError
-from homeport.model import APP_NAME, MODES, DeployRules, HostAddress, Settings, Site, Smoke, Web
+from homeport.model import (
+    DeployRules,
+    HostAddress,
+    Settings,
+    Site,
+    Smoke,
+    Web,
+)
 
 FILE = "homeport.toml"
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-DAY = 86400.0
-
-Reader = Callable[[Any], Any]
-
-
-class Wrong(ValueError):
-    """A value that a key does not accept: what is wrong with it, and what would do."""
-
-    def __init__(self, what: str, mend: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.mend = mend
-
-
-def duration(value: Any) -> float:
-    """Seconds of ``"10s"``, ``"500ms"``, ``"2m"``, ``"1m30s"``; raises Wrong for anything else."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise Wrong(f"{value} has no unit", f'write it with one: "{value}s" or "{value}ms"')
-    text = value if isinstance(value, str) else ""
-    parts = DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise Wrong(f"{value!r} is not a duration", 'write a number and a unit: "10s", "500ms"')
-    seconds = float(sum(float(number) * UNITS[unit] for number, unit in parts))
-    if seconds > DAY:
-        raise Wrong(f"{value!r} is longer than a day", 'write a shorter one: "30s"')
-    return seconds
-
-
-def _span(least: float) -> Reader:
-    def read(value: Any) -> float:
-        seconds = duration(value)
-        if seconds < least:
-            raise Wrong(f"{value!r} is too short", f"at least {least:g}s")
-        return seconds
-
-    return read
-
-
-def _whole(low: int, high: int) -> Reader:
-    def read(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise Wrong(f"{value!r} is not a whole number from {low} to {high}")
-        return value
-
-    return read
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise Wrong(f"{value!r} is not text", "put it in quotes")
-    return value
-
-
-def _matching(pattern: str, meaning: str, mend: str = "") -> Reader:
-    compiled = re.compile(pattern)
-
-    def read(value: Any) -> str:
-        if not compiled.fullmatch(_text(value)):
-            raise Wrong(f"{value!r} is not {meaning}", mend)
-        return str(value)
-
-    return read
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise Wrong(f"{value!r} is neither true nor false", "write true or false, without quotes")
-    return value
-
-
-def _mode(value: Any) -> str:
-    if value not in MODES:
-        near = difflib.get_close_matches(str(value), MODES, 1)
-        choice = f'"{near[0]}"' if near else " or ".join(f'"{mode}"' for mode in MODES)
-        raise Wrong(f"{value!r} is no way of handing over", f"did you mean {choice}?")
-    return str(value)
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise Wrong(f"{value!r} is not a list", 'write names = ["SECRET_KEY"]')
-    for name in value:
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise Wrong(f"{name!r} is not the name of a variable", "names only, never values")
-    return tuple(value)
-
-
-_app = _matching(APP_NAME.pattern, "an app's name", "up to 32 characters of a-z, 0-9 and -")
-_path = _matching(r"/[^\s#]*", "a path", 'begin it with a slash: "/health"')
-_service = _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "a service's name", "as in the compose file")
-_port = _whole(1, 65535)
-
 #: section → key → what reads its value; ``""`` is the top of the file
 KEYS: Mapping[str, Mapping[str, Reader]] = {
-    "": {"app": _app, "compose": _matching(r"[^\s/-].*|/.+", "a path of a file")},
+    "": {"app": to.APP, "compose": to.matching(r"[^\s/-].*|/.+", "a path of a file")},
     "host": {
-        "address": _matching(r"[A-Za-z0-9:][A-Za-z0-9.:_-]*|", "an address", "a name or an IP"),
-        "user": _matching(r"[a-z_][a-z0-9_.-]*\$?", "a user's name"),
-        "port": _port,
+        "address": to.matching(r"[A-Za-z0-9:][A-Za-z0-9.:_-]*|", "an address", "a name or an IP"),
+        "user": to.matching(r"[a-z_][a-z0-9_.-]*\$?", "a user's name"),
+        "port": to.PORT,
     },
-    "web": {"service": _service, "port": _port, "ready": _path, "standby": _flag},
+    "web": {"service": to.SERVICE, "port": to.PORT, "ready": to.PATH, "standby": to.flag},
     "site": {
-        "name": _matching(
-            r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-            r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*",
-            "a host name",
-            'without scheme, port or path: "food.example.org"',
-        ),
-        "port": _port,
+        "name": to.HOST,
+        "also": to.hosts,
+        "port": to.PORT,
+        "tls": to.tls,
+        "email": to.matching(words.MAIL, "a mail address", '"me@example.org"'),
+        "acme_ca": to.matching(words.ACME, "the address of an ACME directory", "https://…"),
+        "acme_root": to.matching(r"[^\s/-].*|/.+", "a path of a file"),
     },
     "deploy": {
-        "handover": _mode,
-        "drain": _span(0.0),
-        "hold": _span(1.0),
-        "start": _span(1.0),
-        "keep": _whole(1, 100),
+        "handover": to.mode,
+        "drain": to.span(0.0),
+        "hold": to.span(1.0),
+        "start": to.span(1.0),
+        "keep": to.whole(1, 100),
+    },
+    "backup": {
+        "postgres": to.VARIABLE,
+        "exclude": to.inside,
+        "check": to.command,
+        "schedule": to.matching(words.SCHEDULE, "a schedule", '"hourly", or a time: "03:30"'),
+        "keep": to.whole(1, 1000),
+        "days": to.whole(1, 3650),
+        "offsite": to.repository,
+        "offsite_daily": to.whole(0, 1000),
+        "offsite_weekly": to.whole(0, 1000),
+        "offsite_monthly": to.whole(0, 1000),
+    },
+    "migrate": {
+        "command": to.command,
+        "schema": to.command,
+        "compatible": to.flag,
+        "within": to.span(1.0),
     },
     "smoke": {
-        "path": _path,
-        "status": _whole(100, 599),
-        "contains": _text,
-        "within": _span(0.1),
+        "path": to.PATH,
+        "status": to.whole(100, 599),
+        "contains": to.text,
+        "within": to.span(0.1),
     },
-    "secrets": {"names": _names},
+    "secrets": {"names": to.names},
 }
+#: what must be said where its section is there
+NEEDED = {"migrate": ("command", "schema")}
 
 
 def load(path: Path) -> Settings:
@@ -155,8 +92,9 @@ def load(path: Path) -> Settings:
             "there is no such file", str(path), mend="homeport init, or --settings FILE"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError.of("it cannot be read", str(path), str(error)) from None
-    return parse(text, path.name)
+        mend = "it must be a file of text in UTF-8; homeport init writes a new one"
+        raise SettingsError.of("it cannot be read", str(path), str(error), mend) from None
+    return site_rules.with_root(parse(text, path.name), path)
 
 
 def parse(text: str, name: str = FILE) -> Settings:
@@ -164,7 +102,8 @@ def parse(text: str, name: str = FILE) -> Settings:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError.of("it is not TOML", name, str(error)) from None
+        mend = "correct it there; homeport.example.toml shows every key as it is written"
+        raise SettingsError.of("it is not TOML", name, str(error), mend) from None
     problems: list[Problem] = []
     found = {"": _section(data, "", name, problems, inner=tuple(KEYS))}
     for section in KEYS:
@@ -175,10 +114,13 @@ def parse(text: str, name: str = FILE) -> Settings:
     smoke = _smoke(data, name, problems)
     if "app" not in data:
         problems.append(Problem("it is missing", f"{name}: app", mend='app = "NAME"'))
-    if {"name", "port"} <= found["site"].keys():
-        problems.append(
-            Problem("name and port exclude each other", f"{name}: [site]", mend="keep one of them")
-        )
+    problems += site_rules.problems(found["site"], name)
+    for section, keys in NEEDED.items():
+        problems += [
+            Problem("it is missing", f"{name}: [{section}] {key}", mend=f'{key} = ["PROGRAM", …]')
+            for key in keys
+            if section in data and key not in found[section]
+        ]
     if problems:
         raise SettingsError(*problems)
     return Settings(
@@ -187,6 +129,8 @@ def parse(text: str, name: str = FILE) -> Settings:
         web=Web(**found["web"]),
         site=Site(**found["site"]),
         deploy=DeployRules(**found["deploy"]),
+        backup=Backup(**found["backup"]) if "backup" in data else None,
+        migrate=Migrate(**found["migrate"]) if "migrate" in data else None,
         smoke=smoke,
         secrets=found["secrets"].get("names", ()),
     )
@@ -236,7 +180,8 @@ def _section(
             try:
                 found[key] = readers[key](value)
             except Wrong as wrong:
-                problems.append(Problem(wrong.what, where, mend=wrong.mend))
+                mend = wrong.mend or "homeport.example.toml says what it takes"
+                problems.append(Problem(wrong.what, where, mend=mend))
         elif key not in inner:
             problems.append(Problem("there is no such key", where, mend=_near(key, section, inner)))
     return found

@@ -10,9 +10,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from homeport.control import hostkeys, keys, survey
+from homeport.control import hostkeys, keys, setup_restic, survey
 from homeport.control.context import LOCAL, Context, parse_host
 from homeport.control.line import Line, LocalLine, Lost
+from homeport.core import words
 from homeport.errors import (
     ConnectError,
     HostFault,
@@ -43,13 +44,17 @@ def run(context: Context) -> int:
         if problems:
             raise Refused(*problems)
         key = public_key(context, line)
-        say("\n".join(tell(found, line.where, app, key)))
+        backup = context.settings.backup
+        rule = backup.schedule if backup else ""
+        say("\n".join(tell(found, line.where, app, key, rule)))
+        say("\n".join(setup_restic.tell(found, context.settings)))
         if not context.ask("Go on?"):
             say("Nothing was changed.")
             return 0
-        as_root(line, found, app, key)
+        as_root(line, found, app, key, setup_restic.asked(context.settings))
     except Lost as lost:
-        raise ConnectError.of("the connection was lost", line.where, str(lost)) from None
+        mend = "the same command again: what is done already is left as it is"
+        raise ConnectError.of("the connection was lost", line.where, str(lost), mend) from None
     finally:
         line.close()
     if target.address != LOCAL:
@@ -88,7 +93,8 @@ def pin_given_key(context: Context, target: HostAddress) -> None:
     try:
         key = hostkeys.read_key(text)
     except ValueError as error:
-        raise UsageError.of(str(error), "--host-key") from None
+        mend = "the line of /etc/ssh/ssh_host_ed25519_key.pub on the host, in quotes"
+        raise UsageError.of(str(error), "--host-key", mend=mend) from None
     hostkeys.pin(hostkeys.lookup_name(target.address, target.port), key)
 
 
@@ -152,14 +158,15 @@ def read_public(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError.of("the key cannot be read", str(path), str(error)) from None
+        mend = "--key FILE.pub; ssh-keygen -t ed25519 makes one"
+        raise UsageError.of("the key cannot be read", str(path), str(error), mend) from None
     if "PRIVATE" in text or not text.startswith(("ssh-", "ecdsa-", "sk-")) or "\n" in text:
         raise UsageError.of("that is no public key", str(path), mend="--key FILE.pub")
     return text
 
 
-def tell(found: survey.Survey, where: str, app: str, key: str) -> list[str]:
-    """What will be done, a line each."""
+def tell(found: survey.Survey, where: str, app: str, key: str, schedule: str = "") -> list[str]:
+    """What will be done, a line each; ``schedule`` is that of the app's backups."""
     hook = "a systemd unit, homeport-boot.service" if found["hook"] == "systemd" else "a cron line"
     lines = [
         f"{where}: {found['name'] or found['os']}, {found['machine']}, Python {found['python']},",
@@ -174,6 +181,10 @@ def tell(found: survey.Survey, where: str, app: str, key: str) -> list[str]:
         words = key.split()
         lines.append(f"  this key may log in as {AGENT_USER}: {words[0]} …{words[1][-16:]}")
     lines.append(f"  after every boot, {hook} brings your apps back")
+    timer = "homeport-schedule.timer" if found["hook"] == "systemd" else "another one"
+    lines.append(f"  every quarter of an hour, {timer} makes the backups that are due:")
+    when = {"": "none, until [backup] has a schedule", "hourly": "every hour"}
+    lines.append(f"    of {app}: {when.get(schedule, f'daily at {schedule}')}")
     if found["hook"] == "systemd":
         lines.append(f"  lingering for {AGENT_USER}: a deploy outlives its connection")
     if found["folder"] and not found["before"]:
@@ -183,10 +194,10 @@ def tell(found: survey.Survey, where: str, app: str, key: str) -> list[str]:
     return [*lines, ""]
 
 
-def as_root(line: Line, found: survey.Survey, app: str, key: str) -> None:
+def as_root(line: Line, found: survey.Survey, app: str, key: str, offsite: bool = False) -> None:
     """Runs setup.sh as root; the password goes in on stdin, in front of the script."""
     script = Path(__file__).with_name("setup.sh").read_bytes()
-    shell = f"sh -s -- {shlex.quote(app)} {shlex.quote(key)}"
+    shell = f"sh -s -- {shlex.quote(app)} {shlex.quote(key)}{' offsite' * offsite}"
     before = b""
     if found.needs_password:
         password = os.environ.get(SUDO_PASSWORD)
@@ -198,9 +209,10 @@ def as_root(line: Line, found: survey.Survey, app: str, key: str) -> None:
             password = getpass.getpass(f"Password for sudo on {line.where}: ")
         before = password.encode() + b"\n"
         # tried alone first: after a wrong one, sudo would take the script for more guesses
-        code, _ = command(line, "sudo -k -S -p '' true", before)
+        code, errors = command(line, "sudo -k -S -p '' true", before)
         if code:
-            raise LoginRefused.of("sudo refused the password", line.where, mend="try again")
+            mend = f"type it again, or set {SUDO_PASSWORD}; sudo -v on the host tries it"
+            raise LoginRefused.of("sudo refused the password", line.where, errors.strip(), mend)
         shell = f"sudo -k -S -p '' {shell}"
     elif not found.root:
         shell = f"sudo -n {shell}"
@@ -217,7 +229,7 @@ def command(line: Line, shell: str, stdin: bytes) -> tuple[int, str]:
     pipe.send(stdin)
     pipe.end_input()
     while raw := pipe.read_line(120):
-        say("  " + raw.decode("utf-8", "replace").rstrip())
+        say("  " + words.harmless(raw.decode("utf-8", "replace")).rstrip())
     return pipe.finish()
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# homeport setup, the part that needs root: sh -s -- APP [PUBLIC-KEY]
+# homeport setup, the part that needs root: sh -s -- APP [PUBLIC-KEY] [offsite]
 # Running it again changes nothing that is already so. All of it stands in functions: it comes on
 # stdin, and nothing it calls may read the rest of it away.
 set -eu
@@ -50,9 +50,11 @@ make_folders() {
     folder "$home/edge" 755
     folder "$home/run" 700
     folder "/opt/$app" 755
-    for part in backups logs releases scripts; do
+    for part in logs releases scripts; do
         folder "/opt/$app/$part" 755
     done
+    # copies of everything the app holds are nobody else's business
+    folder "/opt/$app/backups" 700
     # the app's own folder: once it is there, it belongs to the image's user
     [ -d "/opt/$app/data" ] || folder "/opt/$app/data" 755
     if [ ! -e "/opt/$app/app.env" ]; then
@@ -61,6 +63,23 @@ make_folders() {
     fi
     chown "$user:$user" "/opt/$app/app.env"
     chmod 600 "/opt/$app/app.env"
+}
+
+bring_restic() {
+    if ! command -v restic >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
+        DEBIAN_FRONTEND=noninteractive apt-get -q update >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends restic >/dev/null
+        say "restic: installed"
+    fi
+}
+
+make_keys() { # the file in which a person writes the repository's password
+    if [ ! -e "/opt/$app/restic.env" ]; then
+        (umask 077 && : >"/opt/$app/restic.env")
+        say "/opt/$app/restic.env: made, empty"
+    fi
+    chown "$user:$user" "/opt/$app/restic.env"
+    chmod 600 "/opt/$app/restic.env"
 }
 
 authorise() {
@@ -75,23 +94,35 @@ authorise() {
     chmod 600 "$home/.ssh/authorized_keys"
 }
 
-make_boot_script() {
-    cat >"$home/boot.new" <<'BOOT'
+make_script() { # NAME: runs what the agent that is in use then has under that name
+    cat >"$home/$1.new" <<SCRIPT
 #!/bin/sh
-# written by homeport setup: after a boot, brings every app back to the release that was committed
-[ -e /opt/homeport/agent/current ] || exit 0
+# written by homeport setup: $2
+[ -e $home/agent/current/homeport/host/$1.py ] || exit 0
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
-exec python3 -I -c "import sys; sys.path.insert(0, '/opt/homeport/agent/current'); from homeport.host.boot import main; sys.exit(main())"
-BOOT
-    chown "$user:$user" "$home/boot.new"
-    chmod 755 "$home/boot.new"
-    mv "$home/boot.new" "$home/boot"
+exec python3 -I -c "import sys; sys.path.insert(0, '$home/agent/current'); from homeport.host.$1 import main; sys.exit(main())"
+SCRIPT
+    chown "$user:$user" "$home/$1.new"
+    chmod 755 "$home/$1.new"
+    mv "$home/$1.new" "$home/$1"
+}
+
+unit() { # NAME: a unit of systemd's from stdin, written where it differs
+    at=/etc/systemd/system/$1
+    cat >"$at.new"
+    chmod 644 "$at.new"
+    if cmp -s "$at.new" "$at"; then
+        rm "$at.new"
+    else
+        mv "$at.new" "$at"
+        systemctl daemon-reload
+        say "$at: written"
+    fi
 }
 
 hook_systemd() {
-    unit=/etc/systemd/system/homeport-boot.service
-    cat >"$unit.new" <<'UNIT'
+    unit homeport-boot.service <<'UNIT'
 [Unit]
 Description=Homeport: bring every app back to its committed release
 Wants=docker.service network-online.target
@@ -106,29 +137,54 @@ TimeoutStartSec=300
 [Install]
 WantedBy=multi-user.target
 UNIT
-    chmod 644 "$unit.new"
-    if cmp -s "$unit.new" "$unit"; then
-        rm "$unit.new"
-    else
-        mv "$unit.new" "$unit"
-        systemctl daemon-reload
-        say "$unit: written"
-    fi
+    # a backup takes as long as it takes: no second one is begun while it goes on
+    unit homeport-schedule.service <<'UNIT'
+[Unit]
+Description=Homeport: make the backups that are due
+After=docker.service homeport-boot.service
+
+[Service]
+Type=oneshot
+User=homeport
+ExecStart=/opt/homeport/schedule
+TimeoutStartSec=infinity
+UNIT
+    unit homeport-schedule.timer <<'UNIT'
+[Unit]
+Description=Homeport: look every quarter of an hour, and after a boot, which backups are due
+
+[Timer]
+OnCalendar=*:0/15
+OnBootSec=2min
+
+[Install]
+WantedBy=timers.target
+UNIT
     systemctl --quiet enable homeport-boot.service
     loginctl enable-linger "$user"
+    systemctl --quiet enable --now homeport-schedule.timer
     hook=systemd
 }
 
-hook_cron() {
-    line='@reboot /opt/homeport/boot'
-    if ! crontab -l -u "$user" 2>/dev/null | grep -qxF "$line"; then
+cron_line() { # LINE: added to the user's crontab where it is missing
+    if ! crontab -l -u "$user" 2>/dev/null | grep -qxF "$1"; then
         {
             crontab -l -u "$user" 2>/dev/null || :
-            printf '%s\n' "$line"
+            printf '%s\n' "$1"
         } | crontab -u "$user" -
-        say "crontab of $user: $line"
+        say "crontab of $user: $1"
     fi
+}
+
+hook_cron() {
+    cron_line '@reboot /opt/homeport/boot'
+    cron_line '*/15 * * * * /opt/homeport/schedule'
     hook=cron
+}
+
+keep() { # FILE: what the agent reads of how it is started
+    printf '%s\n' "$hook" >"$home/$1"
+    chown "$user:$user" "$home/$1"
 }
 
 main() {
@@ -137,15 +193,22 @@ main() {
     make_user
     make_folders
     authorise
-    make_boot_script
+    make_script boot 'after a boot, brings every app back to the release that was committed'
+    make_script schedule 'makes the backups that are due, for every app that wants them'
+    if [ "${3:-}" = offsite ]; then
+        bring_restic
+        make_keys
+    fi
     if [ -d /run/systemd/system ]; then
         hook_systemd
     else
         hook_cron
     fi
-    printf '%s\n' "$hook" >"$home/boot-hook"
-    chown "$user:$user" "$home/boot-hook"
-    say "boot hook: $hook"
+    keep boot-hook
+    keep schedule-hook
+    # a power cut right after it must not leave a boot hook that is empty
+    sync
+    say "boot hook and schedule: $hook"
 }
 
 main "$@" </dev/null

@@ -12,7 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from homeport.control import hostkeys, keys, refusals
-from homeport.control.line import TAIL, Lost, Pipe
+from homeport.control.line import TAIL, Lost, Pipe, grown
 from homeport.errors import HomeportError, LoginRefused
 from homeport.model import HostAddress
 
@@ -52,7 +52,7 @@ class SshPipe:
             if not chunk:
                 rest, self._pending = self._pending, b""
                 return rest
-            self._pending += chunk
+            self._pending = grown(self._pending, chunk)
         line, _, self._pending = self._pending.partition(b"\n")
         return line + b"\n"
 
@@ -120,11 +120,16 @@ def connect(target: HostAddress, password: str | None = None) -> SshLine:
         connection.open()
         connection.client.get_transport().set_keepalive(KEEPALIVE)
     except (paramiko.SSHException, HomeportError, OSError, EOFError) as error:
-        transport = connection.client.get_transport()
-        answered = transport is not None and transport.is_active()
+        answered = _answered(connection.client.get_transport())
         connection.client.close()
         raise _in_words(error, name, where, answered) from None
     return SshLine(connection)
+
+
+def pinned(target: HostAddress) -> bool:
+    """Whether a key of ``target`` is known; raises HostKeyUnknown where what is given is none."""
+    asked = _prepare(target, {})
+    return bool(_known(hostkeys.lookup_name(asked.host, asked.port)))
 
 
 def offered_key(target: HostAddress) -> tuple[str, hostkeys.HostKey]:
@@ -142,7 +147,7 @@ def offered_key(target: HostAddress) -> tuple[str, hostkeys.HostKey]:
         finally:
             transport.close()
     except (paramiko.SSHException, OSError, EOFError) as error:
-        raise refusals.unreachable(name, error, CONNECT) from None
+        raise _in_words(error, name, name, answered=False) from None
 
 
 def _prepare(target: HostAddress, credentials: dict[str, Any]) -> Any:
@@ -265,6 +270,16 @@ def _key(key: PKey) -> hostkeys.HostKey:
     return hostkeys.HostKey(key.get_name(), key.get_base64())
 
 
+def _answered(transport: Any) -> bool:
+    """Whether the host has shown its key and is still there."""
+    import paramiko
+
+    try:
+        return transport is not None and bool(transport.get_remote_server_key())
+    except paramiko.SSHException:
+        return False
+
+
 def _in_words(error: Exception, name: str, where: str, answered: bool) -> Exception:
     """What a failed connection means; ``answered``: the host is still there to talk to."""
     import paramiko
@@ -279,4 +294,6 @@ def _in_words(error: Exception, name: str, where: str, answered: bool) -> Except
     # with no key at all to offer, paramiko raises its plainest error
     if isinstance(error, paramiko.AuthenticationException) or answered:
         return refusals.login(where, str(error))
+    if isinstance(error, paramiko.SSHException):
+        return refusals.mute(where, str(error))
     return refusals.unreachable(where, error, CONNECT)

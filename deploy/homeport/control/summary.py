@@ -6,7 +6,7 @@ import re
 from typing import Any, Mapping, Sequence
 
 from homeport.control import github
-from homeport.control.report import ago, size
+from homeport.control.figures import ago, size
 from homeport.core import words
 from homeport.errors import HomeportError, Problem, from_wire
 
@@ -19,11 +19,15 @@ WORDS = {
     "deployed": "Deployed",
     "already-live": "Nothing to do",
     "rolled-back": "Rolled back",
+    "restored": "Data restored",
     "taken-back": "Taken back",
     "frozen": "Frozen, not deployed",
     "unfrozen": "Deploys are possible again",
+    "edge-changed": "The edge was changed",
+    "maintenance": "The maintenance page",
     "refused": "Refused",
     "failed": "Failed",
+    "cancelled": "Cancelled",
 }
 
 

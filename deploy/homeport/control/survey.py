@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Mapping
 
 from homeport.control.line import Line
+from homeport.core import words
 from homeport.errors import Problem
 
 PYTHON = (3, 10)
@@ -25,6 +26,8 @@ echo "uid=$(id -u)"
 echo "python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)"
 echo "docker=$(docker --version 2>/dev/null)"
 echo "compose=$(docker compose version --short 2>/dev/null)"
+echo "restic=$(restic version 2>/dev/null)"
+command -v apt-get >/dev/null && echo apt=yes
 echo "group=$(grep -c '^docker:' /etc/group)"
 if [ -d /run/systemd/system ]; then echo hook=systemd
 elif command -v crontab >/dev/null; then echo hook=cron; fi
@@ -99,7 +102,7 @@ def look(line: Line, app: str) -> Survey:
     pipe.end_input()
     facts = {}
     while raw := pipe.read_line(30):
-        key, equals, value = raw.decode("utf-8", "replace").strip().partition("=")
+        key, equals, value = words.harmless(raw.decode("utf-8", "replace")).strip().partition("=")
         if equals:
             facts[key] = value
     pipe.finish()
