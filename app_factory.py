@@ -6,18 +6,18 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import click
 from flask import Flask, url_for
 from flask_wtf import CSRFProtect
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Config, read_config
-from foodbudget import __version__, answers, db, logs, money, schema
+from foodbudget import __version__, answers, api, commands, db, logs, money, people, schema
 from foodbudget.categories import CATEGORIES, TOTAL, UNITS
 from foodbudget.database import Database
 from foodbudget.errors import ServerError
+from foodbudget.proxies import Proxies
 from foodbudget.standby import Standby
-from foodbudget.views import accounts, budgets, health, months, purchases
+from foodbudget.views import accounts, budgets, data, foods, health, months, purchases, tokens
+from foodbudget.views import settings as own
 
 # Blueprints that check requests in another way: `csrf.exempt(blueprint)`.
 csrf = CSRFProtect()
@@ -31,7 +31,7 @@ database_seen = False
 
 
 def create_app(config: Config | Mapping[str, str] | None = None) -> Flask:
-    """Make the app, and its schema where the database is empty and this is no standby.
+    """Make the app, and its schema where the database is empty, this is no standby, and it serves.
 
     Args:
         config: checked settings, or the variables to read them from instead of the environment.
@@ -46,8 +46,6 @@ def create_app(config: Config | Mapping[str, str] | None = None) -> Flask:
     app.config.update(
         SECRET_KEY=settings.secret_key,
         PERMANENT_SESSION_LIFETIME=settings.session_lifetime,
-        SESSION_COOKIE_NAME="foodbudget",
-        SESSION_COOKIE_SAMESITE="Lax",
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
         # a form may lie open on a phone all day; the session's own lifetime bounds it
         WTF_CSRF_TIME_LIMIT=None,
@@ -58,22 +56,29 @@ def create_app(config: Config | Mapping[str, str] | None = None) -> Flask:
         TIMEZONE=settings.timezone,
         SIGNUP=settings.signup,
     )
-    hops = settings.trusted_proxies
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    app.wsgi_app = Proxies(  # type: ignore[method-assign]
+        app.wsgi_app, settings.trusted_proxies, settings.trusted_networks
+    )
     database = db.at(settings.database, Standby(settings.standby))
     app.extensions[db.EXTENSION] = database
     _make_schema(app, database)
     answers.set_up(app, settings.release)
     csrf.init_app(app)
-    accounts.set_up(app)
-    for view in (health, months, purchases, budgets, accounts):
+    people.set_up(app)
+    for view in (health, months, purchases, foods, budgets, accounts, own, tokens, data, api):
         app.register_blueprint(view.blueprint)
+    # a token is no cookie: no page elsewhere can have a browser send it
+    csrf.exempt(api.blueprint)
     _set_up_templates(app, settings)
-    _set_up_commands(app)
+    app.cli.add_command(commands.migrate)
+    app.cli.add_command(commands.schema)
+    app.cli.add_command(commands.check)
     return app
 
 
 def _make_schema(app: Flask, database: Database) -> None:
+    if commands.asked():
+        return
     try:
         if schema.create_if_empty(database):
             app.logger.info("made schema %s in the empty %s", schema.HEAD, database.name)
@@ -102,11 +107,3 @@ def _set_up_templates(app: Flask, settings: Config) -> None:
         total_key=TOTAL,
         units=UNITS,
     )
-
-
-def _set_up_commands(app: Flask) -> None:
-    @app.cli.command("migrate")
-    def migrate() -> None:
-        """Bring the database's schema to this release's, in one transaction."""
-        before, after = schema.migrate(db.of(app))
-        click.echo(f"schema {before} -> {after}" if before != after else f"schema {after}: is so")

@@ -1,11 +1,12 @@
 """Settings: read from the environment or `NAME_FILE`, checked all at once.
 
 `read_config` turns an environment into a `Config` or raises one `ConfigError` that names every
-wrong variable. Nothing else in the app reads the environment.
+wrong variable. Nothing else in the app reads the environment, but for libpq's own PGOPTIONS.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import struct
 import sysconfig
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 from foodbudget import address
 from foodbudget.errors import ConfigError
 from foodbudget.money import CURRENCIES, Currency
+from foodbudget.proxies import Network
 
 NEW_KEY = 'python3 -c "import secrets; print(secrets.token_urlsafe(48))"'
 
@@ -28,7 +30,8 @@ class Config:
     """One checked set of settings.
 
     `session_lifetime` is a span, `database` an absolute path or a PostgreSQL server, `standby` the
-    path of the file whose presence forbids writes (None: never), `trusted_proxies` a count.
+    path of the file whose presence forbids writes (None: never), `trusted_proxies` a count,
+    `trusted_networks` where the last of them connects from over TCP.
     """
 
     secret_key: str
@@ -39,6 +42,7 @@ class Config:
     timezone: tzinfo
     signup: bool
     trusted_proxies: int
+    trusted_networks: tuple[Network, ...]
     release: str
     standby: Path | None
 
@@ -158,6 +162,13 @@ def _text(text: str, kind: type[Config]) -> str:
     return text
 
 
+def _networks(text: str, kind: type[Config]) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part) for part in text.replace(",", " ").split())
+    except ValueError as error:
+        raise ValueError(f"is {text!r} ({error})") from None
+
+
 def _path(text: str, kind: type[Config]) -> Path | None:
     return Path(text) if text else None
 
@@ -195,6 +206,13 @@ SETTINGS = (
         _whole(0, 5),
         "how many proxies stand before the app, 0 to 5",
         "0",
+    ),
+    Setting(
+        "TRUSTED_NETWORKS",
+        "trusted_networks",
+        _networks,
+        "addresses or networks like 172.18.0.0/16, with commas between them",
+        "",
     ),
     Setting("HOMEPORT_RELEASE", "release", _text, "at most 100 printable ASCII characters", "dev"),
     Setting("HOMEPORT_STANDBY", "standby", _path, "the path of a file", ""),

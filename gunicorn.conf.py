@@ -27,6 +27,10 @@ graceful_timeout = 20
 keepalive = 75
 # of the socket file: the edge runs as another user and must be able to connect
 umask = 0
+# the app decides whose X-Forwarded-* headers count (TRUSTED_NETWORKS): gunicorn would believe
+# whoever is on this machine, and let them say under which path the app lies
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
 # a second door that nobody uses, and that a read-only root refuses
 control_socket_disable = True
 # the app logs requests itself, with their ids

@@ -7,37 +7,17 @@ import re
 import time
 import uuid
 
-from flask import Flask, Response, current_app, g, render_template, request
-from flask.sessions import SecureCookieSessionInterface
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, TooManyRequests
 
+from foodbudget import headers
 from foodbudget.db import of
-from foodbudget.errors import BusyError, DownError, StandbyError
+from foodbudget.errors import BusyError, DownError, LimitedError, StandbyError
 
 log = logging.getLogger("foodbudget.access")
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
-
-
-class Sessions(SecureCookieSessionInterface):
-    """Signed cookies, marked Secure whenever the request came over HTTPS.
-
-    A fixed setting would either lock out people on plain `http://pi:5000` or leave the cookie of
-    an HTTPS site readable on HTTP.
-    """
-
-    def get_cookie_secure(self, app: Flask) -> bool:
-        return request.is_secure
 
 
 def set_up(app: Flask, release: str) -> None:
@@ -46,7 +26,6 @@ def set_up(app: Flask, release: str) -> None:
     Must come before the CSRF protection: a write in standby is told to come back, not examined.
     """
     database = of(app)
-    app.session_interface = Sessions()
 
     @app.before_request
     def begin() -> None:
@@ -60,15 +39,12 @@ def set_up(app: Flask, release: str) -> None:
     def finish(response: Response) -> Response:
         response.headers["Homeport-Release"] = release
         response.headers["X-Request-ID"] = g.request_id
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        if "Cache-Control" not in response.headers:
-            # pages show one person's money
-            response.headers["Cache-Control"] = "no-store"
+        headers.add(response)
         _log_access(response)
         return response
 
     app.register_error_handler(HTTPException, _page)
+    app.register_error_handler(LimitedError, _limited)
     app.register_error_handler(StandbyError, _come_back)
     app.register_error_handler(BusyError, _come_back)
     app.register_error_handler(DownError, _come_back)
@@ -86,15 +62,49 @@ def _log_access(response: Response) -> None:
     log.log(level, "%(method)s %(path)s %(status)s", fields, extra={"fields": fields})
 
 
-def _page(error: HTTPException) -> tuple[str, int] | HTTPException | Response:
+def for_program() -> bool:
+    """Whether the one who asks reads JSON, not pages."""
+    return request.path.startswith("/api/")
+
+
+def _page(error: HTTPException) -> HTTPException | Response:
     if error.code is None or error.code < 400 or error.response is not None:
         # a redirect, or an answer that somebody made on purpose
         return error
+    if isinstance(error, RequestEntityTooLarge):
+        error.description = "Send at most 2 MB at once."
     try:
-        return render_template("error.html", error=error), error.code
+        answer = _body(error)
     except DownError as down:
         # the page names who is logged in, and that is in the database
         return _come_back(down)
+    answer.status_code = error.code
+    for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+        if value := dict(error.get_headers()).get(name):
+            answer.headers[name] = value
+    return answer
+
+
+def _body(error: HTTPException) -> Response:
+    if for_program():
+        return problem(error.description or error.name)
+    return current_app.make_response(render_template("error.html", error=error))
+
+
+def problem(message: str, **fields: str) -> Response:
+    """What a program gets instead: `fields` names each part of what it sent that is wrong."""
+    told: dict[str, object] = {"message": message}
+    return jsonify(error=told | ({"fields": fields} if fields else {}))
+
+
+def _limited(error: LimitedError) -> HTTPException | Response:
+    minutes = -(-error.seconds // 60)
+    when = "a minute" if minutes == 1 else f"{minutes} minutes"
+    return _page(
+        TooManyRequests(
+            f"That was tried too often. Try again in {when}.", retry_after=error.seconds
+        )
+    )
 
 
 def _come_back(error: StandbyError | BusyError | DownError) -> Response:
@@ -106,6 +116,7 @@ def _come_back(error: StandbyError | BusyError | DownError) -> Response:
     else:
         text = "The database is busy. Nothing was saved; please try again in a second."
         current_app.logger.warning("a write gave up waiting for the database")
-    response = Response(text + "\n", 503, mimetype="text/plain")
+    response = problem(text) if for_program() else Response(f"{text}\n", mimetype="text/plain")
+    response.status_code = 503
     response.headers["Retry-After"] = "1"
     return response

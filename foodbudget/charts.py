@@ -1,11 +1,13 @@
-"""The picture of a month: plain numbers that the template writes into inline SVG."""
+"""The pictures of a month and of prices: plain numbers that the template writes into inline SVG."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from foodbudget.prices import Price
 from foodbudget.spending import Line
 
 RADIUS = 84.0
@@ -64,3 +66,52 @@ def bars(lines: Sequence[Line]) -> list[Bar]:
         )
         for line in lines
     ]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line through prices: `dots` are (x, y) in a picture of WIDTH by HEIGHT, `high` and `low`
+    the ends of its scale, `price` each dot's own."""
+
+    prices: Sequence[Price]
+    dots: Sequence[tuple[float, float]]
+
+    HEIGHT: ClassVar[float] = 110.0
+    # room for the dots themselves
+    EDGE: ClassVar[float] = 6.0
+
+    @property
+    def path(self) -> str:
+        """The line, as SVG's `points`."""
+        return " ".join(f"{x:g},{y:g}" for x, y in self.dots)
+
+    @property
+    def high(self) -> Price:
+        """The dearest; the latest one of several."""
+        return max(self.prices, key=lambda price: (price.each, price.day))
+
+    @property
+    def low(self) -> Price:
+        """The cheapest; the latest one of several."""
+        return min(self.prices, key=lambda price: (price.each, -price.day.toordinal()))
+
+
+def curve(prices: Sequence[Price]) -> Curve:
+    """A line through prices, the oldest first: days to the right, money up. It does not begin at
+    nought, since what a price did would not show then; its ends are written beside it."""
+    first, last = prices[0].day.toordinal(), prices[-1].day.toordinal()
+    each = [price.each for price in prices]
+    low, high = min(each), max(each)
+    across = (WIDTH - 2 * Curve.EDGE) / max(last - first, 1)
+    up = (Curve.HEIGHT - 2 * Curve.EDGE) / max(high - low, 1)
+    # one price, or always the same one, lies in the middle
+    left = Curve.EDGE if last > first else WIDTH / 2
+    bottom = Curve.HEIGHT - Curve.EDGE if high > low else Curve.HEIGHT / 2
+    dots = [
+        (
+            round(left + (price.day.toordinal() - first) * across, 1),
+            round(bottom - (price.each - low) * up, 1),
+        )
+        for price in prices
+    ]
+    return Curve(prices, dots)

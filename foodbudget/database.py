@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from foodbudget.errors import DownError
 from foodbudget.standby import Standby
+
+if TYPE_CHECKING:
+    # a migration needs none, and people wait for it
+    from sqlalchemy.orm import Session
 
 # How long a writer waits for another one, in seconds; well below any proxy's patience.
 BUSY_TIMEOUT = 10.0
@@ -50,6 +53,15 @@ class Database(ABC):
             DownError: the database does not answer (PostgreSQL).
         """
 
+    @property
+    def absent(self) -> bool:
+        """Whether there is nothing to open yet, and opening it would make it."""
+        return False
+
+    def look_connection(self) -> AbstractContextManager[Connection]:
+        """As `read_connection`, for a process that only looks and must leave all as it is."""
+        return self.read_connection()
+
     @abstractmethod
     def write_connection(self) -> AbstractContextManager[Connection]:
         """As `write`, for code that wants a plain connection."""
@@ -61,6 +73,8 @@ class Database(ABC):
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one snapshot and can not be committed."""
+        from sqlalchemy.orm import Session
+
         with self.read_connection() as connection, Session(connection, autoflush=False) as session:
             yield session
 
@@ -73,6 +87,8 @@ class Database(ABC):
             BusyError: the lock was not free within `busy_timeout`.
             DownError: the database does not answer (PostgreSQL); nothing was stored.
         """
+        from sqlalchemy.orm import Session
+
         with self.write_connection() as connection, Session(connection) as session:
             yield session
             session.flush()

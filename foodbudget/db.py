@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flask import Flask, current_app
-from sqlalchemy.orm import Session
 
 from foodbudget.address import Server
 from foodbudget.database import Database
 from foodbudget.sqlite import SQLite
 from foodbudget.standby import Standby
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from sqlalchemy.orm import Session
 
 EXTENSION = "foodbudget.db"
 
@@ -35,6 +38,8 @@ def of(app: Flask) -> Database:
 
 def current() -> Database:
     """The database of the app that answers this request."""
+    from flask import current_app
+
     return of(current_app)
 
 

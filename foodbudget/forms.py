@@ -40,13 +40,17 @@ def account(form: Fields) -> Read:
     name = folded(form.get("name", ""))
     if not re.fullmatch(r"[\w.@+-]{2,64}", name):
         read.mistakes["name"] = "Use 2 to 64 letters, digits or any of . _ @ + -"
-    password = form.get("password", "")
-    if len(password) < passwords.SHORTEST:
-        read.mistakes["password"] = f"Use at least {passwords.SHORTEST} characters."
-    elif len(password) > 1000:
-        read.mistakes["password"] = "Use at most 1000 characters."
-    read.values = {"name": name, "password": password}
+    read.mistakes |= new_password(form, "password")
+    read.values = {"name": name, "password": form.get("password", "")}
     return read
+
+
+def new_password(form: Fields, field: str) -> dict[str, str]:
+    """What is wrong with a password that somebody wants to have."""
+    length = len(form.get(field, ""))
+    if length < passwords.SHORTEST:
+        return {field: f"Use at least {passwords.SHORTEST} characters."}
+    return {field: "Use at most 1000 characters."} if length > 1000 else {}
 
 
 def purchase(form: Fields, digits: int) -> Read:
@@ -92,8 +96,10 @@ def budget(form: Fields, digits: int) -> Read:
 
 
 def _line(form: Fields, name: str) -> str:
-    # a NUL character counts as a space: PostgreSQL keeps none
-    return " ".join(form.get(name, "").replace("\0", " ").split())
+    # a NUL character counts as a space: PostgreSQL keeps none. Half a character, which JSON can
+    # carry, is shown as what it is: no database keeps it
+    text = form.get(name, "").encode("utf-8", "replace").decode("utf-8")
+    return " ".join(text.replace("\0", " ").split())
 
 
 def _amount(read: Read, form: Fields, name: str, digits: int) -> int:

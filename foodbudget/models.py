@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from flask_login import UserMixin
 from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
+from foodbudget.naming import NAMES
 
 
-def _now() -> datetime:
+def now() -> datetime:
     """This moment in UTC; stored without a zone, since SQLite has no type for one."""
     return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
 
@@ -28,7 +21,7 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
 
 
-class User(UserMixin, Base):  # type: ignore[misc]  # flask_login ships no types
+class User(Base):
     """An account. `name` is stored folded, so that `Ada` and `ada` are one person."""
 
     __tablename__ = "users"
@@ -36,7 +29,7 @@ class User(UserMixin, Base):  # type: ignore[misc]  # flask_login ships no types
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Purchase(Base):
@@ -48,6 +41,9 @@ class Purchase(Base):
         CheckConstraint("price >= 0", name="price"),
         CheckConstraint("quantity > 0", name="quantity"),
         Index(None, "user_id", "day"),
+        # a month is added up, and a food's prices are found, without touching the rows themselves
+        Index(None, "user_id", "day", "category", "price"),
+        Index(None, "user_id", "food", "day"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -59,7 +55,7 @@ class Purchase(Base):
     price: Mapped[int]
     day: Mapped[date]
     shop: Mapped[str] = mapped_column(String(100), default="")
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Budget(Base):
@@ -78,3 +74,52 @@ class Budget(Base):
     category: Mapped[str] = mapped_column(String(20), primary_key=True)
     month: Mapped[str] = mapped_column(String(7), primary_key=True)
     amount: Mapped[int]
+
+
+class Login(Base):
+    """A browser that is logged in. `id` is the SHA-256 of what its cookie holds: who reads the
+    table, or a backup of it, can not log in with it."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    seen_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Token(Base):
+    """A program's way in. Only the SHA-256 of the token is kept; `hint` is how it begins."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(64))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    hint: Mapped[str] = mapped_column(String(12))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    used_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """How often somebody has tried something that may be tried only so often, until `ends_at`.
+
+    `key` is a keyed hash of a name or an address: people type passwords into the field for the
+    name, and where they come from is nobody's business.
+    """
+
+    __tablename__ = "attempts"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int]
+    ends_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SchemaOldest(Base):
+    """One row: the oldest schema version whose code still works with these tables."""
+
+    __tablename__ = "schema_oldest"
+
+    revision: Mapped[str] = mapped_column(String(32), primary_key=True)

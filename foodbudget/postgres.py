@@ -8,6 +8,7 @@ two starting workers and a migration keep out of each other's way by the same me
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ from foodbudget.address import Server
 from foodbudget.database import BUSY_TIMEOUT, Answer, Database, Question
 from foodbudget.errors import BusyError, DownError
 from foodbudget.standby import Standby
+from foodbudget.versions import POSTGRES_TABLES
 
 log = logging.getLogger("foodbudget.postgres")
 
@@ -109,8 +111,7 @@ class Postgres(Database):
 
     def tables(self, connection: Connection) -> set[str]:
         """The tables of the schema that new ones would go to."""
-        query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
-        return set(connection.scalars(text(query)))
+        return set(connection.scalars(text(POSTGRES_TABLES)))
 
     def ask(self, question: Question[Answer]) -> Answer:
         """Put a question on a reading connection.
@@ -140,9 +141,10 @@ class Postgres(Database):
             answer.set_exception(error)
 
     def lift_limits(self, connection: Connection) -> None:
-        """A migration may take its time. It still gives up waiting for a lock, since everybody
-        who comes after it waits as well."""
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        """A migration may take its time, unless whoever starts it says how much. It still gives up
+        waiting for a lock, since everybody who comes after it waits as well."""
+        if "statement_timeout" not in _options():
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
 
     def public_cause(self, error: SQLAlchemyError | DownError) -> str:
         """Nothing: the text of these errors names the host and the user, which is for the log."""
@@ -180,7 +182,10 @@ def _connect_args(busy_timeout: float) -> dict[str, object]:
         "application_name": "myfoodbudget",
         "client_encoding": "utf8",
         "connect_timeout": CONNECT_TIMEOUT,
-        "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+        # the last one counts: who runs a migration may set limits of its own
+        "options": " ".join(
+            [*(f"-c {name}={value}" for name, value in limits.items()), _options()]
+        ),
         # a migration of the next release would spoil statements that this one keeps prepared
         "prepare_threshold": None,
         # a server behind a cut cable is given up after about 20 s
@@ -189,6 +194,11 @@ def _connect_args(busy_timeout: float) -> dict[str, object]:
         "keepalives_count": 2,
         "tcp_user_timeout": 20000,
     }
+
+
+def _options() -> str:
+    """libpq's own variable, which it does not look at beside options that it is given."""
+    return os.environ.get("PGOPTIONS", "")
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, text
@@ -13,52 +12,15 @@ from sqlalchemy.exc import DBAPIError
 
 from foodbudget.database import Database
 from foodbudget.errors import BusyError, DatabaseError, DownError, ServerError
+from foodbudget.versions import EMPTY as EMPTY, HEAD as HEAD, State as State
+from foodbudget.versions import look as look_at, way
 
-# The newest migration. Kept here so that a serving process need not import Alembic; a test holds
-# it to what `migrations/versions` says.
-HEAD = "0001"
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
-
-EMPTY = "empty"
-UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class State:
-    """What a look at the schema found.
-
-    `found` is the database's version, EMPTY, or UNKNOWN for tables that are not ours.
-    """
-
-    found: str
-    expected: str = HEAD
-
-    @property
-    def reason(self) -> str | None:
-        """Why this release can not work with it, with what mends it; None when it can."""
-        if self.found == self.expected:
-            return None
-        if self.found == EMPTY:
-            return "the database is empty; it is filled when the app starts outside standby"
-        if self.found == UNKNOWN:
-            return "the database has tables but no schema version: is DATABASE_URL the right one?"
-        return (
-            f"the database's schema is at {self.found}, this release needs {self.expected}; "
-            "`python -m flask migrate` brings an older one up"
-        )
 
 
 def look(database: Database, connection: Connection) -> State:
     """Read the schema version, and a row of the users, so that a damaged file shows."""
-    tables = database.tables(connection)
-    if not tables:
-        return State(EMPTY)
-    if "alembic_version" not in tables:
-        return State(UNKNOWN)
-    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    if found == HEAD:
-        connection.scalar(text("SELECT id FROM users LIMIT 1"))
-    return State(found or UNKNOWN)
+    return look_at(database.tables(connection), lambda one: connection.scalar(text(one)))
 
 
 def create_if_empty(database: Database) -> bool:
@@ -74,7 +36,7 @@ def create_if_empty(database: Database) -> bool:
     """
     if database.standby.on:
         return False
-    with _told(database):
+    with told(database):
         database.prepare()
         with database.read_connection() as connection:
             if look(database, connection).found != EMPTY:
@@ -94,17 +56,38 @@ def migrate(database: Database) -> tuple[str, str]:
         the version before and the version after.
 
     Raises:
-        DatabaseError: the database can not be used, or holds tables that are not ours.
+        DatabaseError: the database can not be used, holds tables that are not ours, or is a later
+            release's.
         StandbyError: another release writes.
     """
-    with _told(database), database.write_connection() as connection:
-        before = look(database, connection).found
-        if before == UNKNOWN:
-            raise DatabaseError([f"{database.name}: {State(UNKNOWN).reason}"])
-        if before != HEAD:
-            database.lift_limits(connection)
-            _upgrade(connection)
-    return before, HEAD
+    with told(database):
+        database.prepare()
+        with database.write_connection() as connection:
+            found, wanted = way(database.name, look(database, connection))
+            if found != wanted:
+                database.lift_limits(connection)
+                _upgrade(connection)
+    return found, wanted
+
+
+def told_of(before: str, after: str) -> str:
+    """What a migration did, in a line."""
+    return f"schema {before} -> {after}" if before != after else f"schema {after}: is so"
+
+
+def versions(database: Database) -> tuple[str, str]:
+    """What `migrate` would do, and nothing of it done: no file is made, nothing is locked.
+
+    Returns:
+        the version that the database has, and the one it would have.
+
+    Raises:
+        DatabaseError: as `migrate`.
+    """
+    if database.absent:
+        return EMPTY, HEAD
+    with told(database), database.look_connection() as connection:
+        return way(database.name, look(database, connection))
 
 
 def _upgrade(connection: Connection) -> None:
@@ -119,8 +102,8 @@ def _upgrade(connection: Connection) -> None:
 
 
 @contextmanager
-def _told(database: Database) -> Iterator[None]:
-    """Say what stops us in words for the person who starts the app."""
+def told(database: Database) -> Iterator[None]:
+    """Say what stops us in words for the person who starts the app: raises DatabaseError."""
     try:
         yield
     except BusyError:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
-from sqlalchemy import func, select
+from sqlalchemy import extract, func, select
 from sqlalchemy.orm import Session
 
 from foodbudget.categories import CATEGORIES, TOTAL
 from foodbudget.models import Budget, Purchase
 from foodbudget.months import Month
+from foodbudget.pages import Page
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,23 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Sum:
+    """What one category cost on one day, and in how many purchases."""
+
+    day: date
+    category: str
+    spent: int
+    count: int
+
+
+@dataclass(frozen=True)
 class Day:
-    """The purchases of a day, newest first, and what they cost together."""
+    """The purchases of a day, newest first, as far as they are on this page; `spent` is for all
+    of the day, in smallest units."""
 
     day: date
     purchases: Sequence[Purchase]
-
-    @property
-    def spent(self) -> int:
-        """In smallest units."""
-        return sum(purchase.price for purchase in self.purchases)
+    spent: int
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class Overview:
     total: Line
     lines: Sequence[Line]
     days: Sequence[Day]
+    page: Page
 
     def a_day_left(self, today: date) -> int | None:
         """What may be spent on each day that is left, today included; None where that says
@@ -82,27 +92,58 @@ def budgets(session: Session, user_id: int, month: Month) -> dict[str, int]:
     return {category: amount for category, amount in rows if amount}
 
 
-def overview(session: Session, user_id: int, month: Month) -> Overview:
-    """Look up a month."""
+def set_budgets(session: Session, user_id: int, month: Month, amounts: Mapping[str, int]) -> None:
+    """Let these budgets hold from a month on; months before it keep theirs."""
+    in_force = budgets(session, user_id, month)
+    for category, amount in amounts.items():
+        if amount != in_force.get(category, 0):
+            row = Budget(user_id=user_id, category=category, month=str(month), amount=amount)
+            session.merge(row)
+
+
+def sums(session: Session, user_id: int, month: Month) -> list[Sum]:
+    """What a month cost, latest day first; added up by the database, along an index."""
+    rows = session.execute(
+        select(Purchase.day, Purchase.category, func.sum(Purchase.price), func.count())
+        .where(Purchase.user_id == user_id, Purchase.day.between(month.first, month.last))
+        .group_by(Purchase.day, Purchase.category)
+        .order_by(Purchase.day.desc(), Purchase.category)
+    )
+    return [Sum(day, category, int(spent), count) for day, category, spent, count in rows]
+
+
+def overview(session: Session, user_id: int, month: Month, number: int = 1) -> Overview:
+    """Look up a month, with one page of its purchases."""
+    found = sums(session, user_id, month)
+    page = Page(number, sum(one.count for one in found))
     purchases = session.scalars(
         select(Purchase)
         .where(Purchase.user_id == user_id, Purchase.day.between(month.first, month.last))
         .order_by(Purchase.day.desc(), Purchase.id.desc())
+        .offset(page.skipped)
+        .limit(page.SIZE)
     ).all()
-    return arrange(month, purchases, budgets(session, user_id, month))
+    return arrange(month, found, budgets(session, user_id, month), purchases, page)
 
 
-def arrange(month: Month, purchases: Sequence[Purchase], limits: Mapping[str, int]) -> Overview:
+def arrange(
+    month: Month,
+    found: Sequence[Sum],
+    limits: Mapping[str, int],
+    purchases: Sequence[Purchase] = (),
+    page: Page | None = None,
+) -> Overview:
     """Add up a month.
 
     Args:
-        purchases: those of the month, newest day first.
+        found: its sums.
         limits: budgets in force, by category key and TOTAL. Without one for TOTAL those of the
             categories are added up.
+        purchases: those of the page, newest day first.
     """
     spent = dict.fromkeys(CATEGORIES, 0)
-    for purchase in purchases:
-        spent[purchase.category if purchase.category in spent else "other"] += purchase.price
+    for one in found:
+        spent[one.category if one.category in spent else "other"] += one.spent
     lines = [
         Line(key, title, spent[key], limits.get(key))
         for key, title in CATEGORIES.items()
@@ -111,5 +152,23 @@ def arrange(month: Month, purchases: Sequence[Purchase], limits: Mapping[str, in
     lines.sort(key=lambda line: (-line.spent, line.title))
     named = [amount for key, amount in limits.items() if key != TOTAL]
     total = Line(TOTAL, "All food", sum(spent.values()), limits.get(TOTAL) or (sum(named) or None))
-    days = [Day(day, list(bought)) for day, bought in groupby(purchases, lambda one: one.day)]
-    return Overview(month, total, lines, days)
+    of_day: Counter[date] = Counter()
+    for one in found:
+        of_day[one.day] += one.spent
+    days = [
+        Day(day, list(bought), of_day[day])
+        for day, bought in groupby(purchases, lambda purchase: purchase.day)
+    ]
+    return Overview(month, total, lines, days, page or Page(1, len(purchases)))
+
+
+def months(session: Session, user_id: int) -> list[tuple[Month, int, int]]:
+    """Every month with purchases, the latest first: what it cost, and how many they were."""
+    year, number = extract("year", Purchase.day), extract("month", Purchase.day)
+    rows = session.execute(
+        select(year, number, func.sum(Purchase.price), func.count())
+        .where(Purchase.user_id == user_id)
+        .group_by(year, number)
+    )
+    found = [(Month(int(y), int(n)), int(spent), count) for y, n, spent, count in rows]
+    return sorted(found, reverse=True)

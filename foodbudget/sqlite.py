@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from foodbudget.database import BUSY_TIMEOUT, Database
 from foodbudget.errors import BusyError
 from foodbudget.standby import Standby
+from foodbudget.versions import SQLITE_TABLES
 
 # More than gunicorn's 16 threads, each of which may hold a reader and a writer.
 POOL_SIZE = 40
@@ -29,9 +30,9 @@ POOL_SIZE = 40
 class SQLite(Database):
     """The SQLite file of one app.
 
-    `engine` opens it for reading and writing. In standby `read()` goes through an engine of its
-    own that opens the file read-only: SQLite's own bookkeeping (creating the file, checkpointing
-    at the last close) would be a write as well.
+    `engine` opens it for reading and writing. In standby `read()`, and `look_connection()` always,
+    go through an engine of their own that opens the file read-only: SQLite's own bookkeeping
+    (creating the file, checkpointing at the last close) would be a write as well.
 
     Args:
         path: the file; it need not exist.
@@ -58,16 +59,23 @@ class SQLite(Database):
             pool_size=POOL_SIZE,
             max_overflow=0,
         )
-        self._standby_engine = create_engine(
-            "sqlite://", creator=self._open_read_only, poolclass=NullPool
-        )
-        for engine in (self.engine, self._standby_engine):
+        self._looking = create_engine("sqlite://", creator=self._open_read_only, poolclass=NullPool)
+        for engine in (self.engine, self._looking):
             event.listen(engine, "begin", _begin)
         self._writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
 
     def read_connection(self) -> AbstractContextManager[Connection]:
         """A connection that sees one snapshot."""
-        return (self._standby_engine if self.standby.on else self.engine).connect()
+        return (self._looking if self.standby.on else self.engine).connect()
+
+    @property
+    def absent(self) -> bool:
+        """Whether the file is not there yet."""
+        return not self.path.exists()
+
+    def look_connection(self) -> AbstractContextManager[Connection]:
+        """A connection that opens the file read-only."""
+        return self._looking.connect()
 
     @contextmanager
     def write_connection(self) -> Iterator[Connection]:
@@ -89,7 +97,7 @@ class SQLite(Database):
 
     def tables(self, connection: Connection) -> set[str]:
         """The names of all tables that are there, ours or not."""
-        return set(connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")))
+        return set(connection.scalars(text(SQLITE_TABLES)))
 
     def prepare(self) -> None:
         """Make the file's folder. Raises OSError."""

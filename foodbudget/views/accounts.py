@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, abort, current_app, flash, redirect, render_template, request
-from flask import session as cookie
-from flask import url_for
-from flask_login import LoginManager, current_user, login_user, logout_user
+import re
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from foodbudget import db, forms, passwords
+from foodbudget import db, forms, limits, passwords, people
 from foodbudget.models import User
 
 blueprint = Blueprint("accounts", __name__)
 
-
-def set_up(app: Flask) -> None:
-    """Let the app know who sends a request."""
-    logins = LoginManager(app)
-    logins.login_view = "accounts.login"
-    logins.login_message = "Please log in first."
-    # a phone changes its address all day; the cookie is signed and expires by itself
-    logins.session_protection = None
-
-    @logins.user_loader  # type: ignore[untyped-decorator]
-    def load(user_id: str) -> User | None:
-        with db.read() as session:
-            return session.get(User, int(user_id))
+# a path of this site, so that a link can't send people elsewhere; browsers take a backslash for a
+# slash, and leave tabs and line ends out
+LOCAL = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]*")
 
 
-def _enter(user: User) -> Response:
-    cookie.clear()
-    cookie.permanent = True
-    login_user(user)
+def claim(tries: limits.Tries) -> None:
+    """Count a try before it is made. Raises LimitedError."""
+    with db.write() as session:
+        limits.claim(session, str(current_app.secret_key), tries)
+
+
+def forgive(tries: limits.Tries) -> None:
+    """Take back what was counted for a try that was a good one."""
+    with db.write() as session:
+        limits.forgive(session, str(current_app.secret_key), tries)
+
+
+def _from_here(limit: limits.Limit) -> limits.Tries:
+    # where nobody says where a request came from, all would be counted as one
+    network = limits.network(request.remote_addr)
+    return [] if network is None else [(limit, network)]
+
+
+def _enter(user_id: int) -> Response:
+    people.enter(user_id)
     there = request.args.get("next", "")
-    # only a path of this site, so that a link can't send people elsewhere
-    local = there.startswith("/") and not there.startswith(("//", "/\\"))
-    return redirect(there if local else url_for("months.home"))
+    return redirect(there if LOCAL.fullmatch(there) else url_for("months.home"))
 
 
 @blueprint.get("/login")
 def login() -> str | Response:
     """The page to log in."""
-    if current_user.is_authenticated:
+    if people.person() is not None:
         return redirect(url_for("months.home"))
     return render_template("login.html", name="")
 
@@ -50,14 +53,19 @@ def login() -> str | Response:
 @blueprint.post("/login")
 def log_in() -> Response | tuple[str, int]:
     """Log in; the answer does not tell a wrong name from a wrong password."""
-    name = request.form.get("name", "")
+    typed = request.form.get("name", "")
+    name = forms.folded(typed)
+    tries = [(limits.ACCOUNT, name), *_from_here(limits.ADDRESS)]
+    claim(tries)
     with db.read() as session:
-        user = session.scalar(select(User).where(User.name == forms.folded(name)))
-    if not passwords.matches(request.form.get("password", ""), user and user.password_hash):
+        user = session.scalar(select(User).where(User.name == name))
+    kept = user.password_hash if user else None
+    if not passwords.matches(request.form.get("password", ""), kept):
         flash("That name and password don't belong together.", "bad")
-        return render_template("login.html", name=name), 401
+        return render_template("login.html", name=typed), 401
     assert user is not None
-    return _enter(user)
+    forgive(tries)
+    return _enter(user.id)
 
 
 @blueprint.get("/signup")
@@ -73,6 +81,7 @@ def sign_up() -> Response | tuple[str, int]:
     _need_signup()
     read = forms.account(request.form)
     if read.fine:
+        claim(_from_here(limits.SIGNUP))
         # hashed before the write lock is taken: it takes a tenth of a second
         user = User(
             name=read.values["name"], password_hash=passwords.hashed(read.values["password"])
@@ -88,14 +97,13 @@ def sign_up() -> Response | tuple[str, int]:
     if not read.fine:
         shown = request.form.get("name", "")
         return render_template("signup.html", name=shown, mistakes=read.mistakes), 422
-    return _enter(user)
+    return _enter(user.id)
 
 
 @blueprint.post("/logout")
 def log_out() -> Response:
     """Log out."""
-    logout_user()
-    cookie.clear()
+    people.leave()
     return redirect(url_for("months.home"))
 
 

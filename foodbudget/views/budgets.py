@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
-from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
 from foodbudget import db, forms, money, spending
-from foodbudget.models import Budget
 from foodbudget.months import Month
+from foodbudget.people import login_required, me
 from foodbudget.views.months import month_or_404
 
 blueprint = Blueprint("budgets", __name__, url_prefix="/budget")
@@ -25,17 +24,17 @@ def _form(month: Month, shown: Mapping[str, str], mistakes: Mapping[str, str]) -
 
 
 @blueprint.get("/<month>")
-@login_required  # type: ignore[untyped-decorator]
+@login_required
 def edit(month: str) -> str:
     """The budgets in force in a month."""
     when = month_or_404(month)
     with db.read() as session:
-        limits = spending.budgets(session, current_user.id, when)
+        limits = spending.budgets(session, me().id, when)
     return _form(when, {key: money.plain(limits[key], _digits()) for key in limits}, {})
 
 
 @blueprint.post("/<month>")
-@login_required  # type: ignore[untyped-decorator]
+@login_required
 def change(month: str) -> Response | tuple[str, int]:
     """Set budgets from a month on; months before it keep theirs."""
     when = month_or_404(month)
@@ -43,16 +42,6 @@ def change(month: str) -> Response | tuple[str, int]:
     if not read.fine:
         return _form(when, request.form, read.mistakes), 422
     with db.write() as session:
-        in_force = spending.budgets(session, current_user.id, when)
-        for category, amount in read.values.items():
-            if amount != in_force.get(category, 0):
-                session.merge(
-                    Budget(
-                        user_id=current_user.id,
-                        category=category,
-                        month=str(when),
-                        amount=amount,
-                    )
-                )
+        spending.set_budgets(session, me().id, when, read.values)
     flash(f"The budget holds from {when.title} on.", "good")
     return redirect(url_for("months.show", month=when))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from flask import Blueprint, abort, current_app, render_template
-from flask_login import current_user, login_required
 
-from foodbudget import charts, db, spending
+from foodbudget import charts, db, pages, spending
 from foodbudget.months import Month
+from foodbudget.people import login_required, me, person
 
 blueprint = Blueprint("months", __name__)
 
@@ -28,7 +28,7 @@ def month_or_404(text: str) -> Month:
 
 def _page(month: Month) -> str:
     with db.read() as session:
-        overview = spending.overview(session, current_user.id, month)
+        overview = spending.overview(session, me().id, month, pages.number())
     return render_template(
         "month.html",
         overview=overview,
@@ -44,13 +44,13 @@ def _page(month: Month) -> str:
 @blueprint.get("/")
 def home() -> str:
     """This month, or the welcome."""
-    if not current_user.is_authenticated:
+    if person() is None:
         return render_template("welcome.html")
     return _page(Month.of(today()))
 
 
 @blueprint.get("/month/<month>")
-@login_required  # type: ignore[untyped-decorator]
+@login_required
 def show(month: str) -> str:
     """Any month."""
     return _page(month_or_404(month))
