@@ -12,7 +12,8 @@ from lab.shell import command
 NEWER_SUITE = "forky"
 # Debian 12's own are years old: these, and only these, come from the newer suite.
 NEWER = (
-    "docker.io docker-cli docker-buildx docker-compose docker-registry caddy tini-static".split()
+    "docker.io docker-cli docker-buildx docker-compose docker-registry caddy tini-static"
+    " restic-rest-server".split()
 )
 APT = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
 

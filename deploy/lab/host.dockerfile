@@ -7,7 +7,7 @@ COPY newer.sh /
 RUN sh /newer.sh ${NEWER_SUITE} ${NEWER} \
  && apt-get -q install -y --no-install-recommends \
         docker.io docker-cli docker-compose iptables ca-certificates curl python3 sudo \
-        openssh-server cron socat iproute2 procps tini-static \
+        openssh-server cron socat iproute2 procps tini-static restic restic-rest-server \
         systemd-standalone-sysusers \
  && rm -f /newer.sh /etc/ssh/ssh_host_* \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /usr/share/doc/* /usr/share/man/* \
@@ -34,6 +34,7 @@ RUN apt-get -q update && apt-get -q install -y --no-install-recommends \
         sys-kernel-config.mount dev-hugepages.mount dev-mqueue.mount systemd-udevd.service \
         getty.target console-getty.service systemd-firstboot.service kmod-static-nodes.service \
         systemd-pstore.service e2scrub_reap.service apt-daily.timer apt-daily-upgrade.timer \
+        restic-rest-server.service \
  && mkdir -p /etc/systemd/journald.conf.d \
  && printf '[Journal]\nReadKMsg=no\nStorage=persistent\n' > /etc/systemd/journald.conf.d/lab.conf
 COPY lab-firstboot.service lab-seed.service lab-relay.service /etc/systemd/system/

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import disk as disks
 from lab import network, state
 from lab.docker import ensure_engine
 from lab.errors import LabError
-from lab.images import ensure_images
+from lab.images import Images, ensure_images
 from lab.registry import ensure_registry
 from lab.shell import Done, command, docker
 
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 PREFIX = "homeport-lab-host-"
 FLAVOURS = ("systemd", "cron")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -32,6 +34,7 @@ class LabHost:
         key: the private key that user `pi` (password `raspberry`) accepts.
         host_key: sshd's public key, `ssh-ed25519 AAAA…`; a line of known_hosts is
             f"{address} {host_key}".
+        disk: whether a power cut drops what was not synced to its disk.
     """
 
     name: str
@@ -39,6 +42,7 @@ class LabHost:
     flavour: str
     key: Path
     host_key: str
+    disk: bool = False
 
     @property
     def container(self) -> str:
@@ -74,22 +78,26 @@ def _label(name: str, label: str) -> str:
 
 def _read(name: str) -> LabHost:
     """The record of a host whose container is there and runs."""
-    shown = docker("exec", PREFIX + name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout
+    shown = docker("exec", PREFIX + name, "cat", HOST_KEY).stdout
     public = " ".join(shown.decode().split()[:2])
-    return LabHost(name, _label(name, "address"), _label(name, "flavour"), _key(), public)
+    address, flavour, disk = (_label(name, one) for one in ("address", "flavour", "disk"))
+    return LabHost(name, address, flavour, _key(), public, bool(disk))
 
 
-def _create(name: str, flavour: str, image: str) -> None:
+def _create(name: str, flavour: str, image: str, disk: bool) -> None:
     """Make a host's container under the next free address, not started yet."""
     volume = f"type=volume,dst=/var/lib/docker,volume-label={network.LABEL}"
+    before, after = ([], []) if not disk else disks.start(flavour)
     with state.lock("hosts"):
         address = network.free_address()
         argv = ["create", "--name", PREFIX + name, "--hostname", name, "--privileged"]
         argv += ["--cgroupns", "private", "--network", network.NAME, "--ip", address]
-        argv += ["--tmpfs", "/run:mode=755,exec,size=256m", "--mount", volume]
-        for label in ("", f".host={name}", f".flavour={flavour}", f".address={address}"):
+        argv += ["--tmpfs", "/run:mode=755,exec,size=256m"]
+        argv += ["--mount", disks.volume() if disk else volume]
+        labels = ["", f".host={name}", f".flavour={flavour}", f".address={address}"]
+        for label in [*labels, ".disk=1"] if disk else labels:
             argv += ["--label", f"homeport.lab{label or '=1'}"]
-        docker(*argv, image)
+        docker(*argv, *before, image, *after)
 
 
 def _wait_ready(name: str, deadline: float) -> None:
@@ -113,7 +121,10 @@ def _authorise(name: str) -> None:
 
 
 def up(
-    name: str = "lab", flavour: str = "systemd", talk: Callable[[str], None] = _silent
+    name: str = "lab",
+    flavour: str = "systemd",
+    talk: Callable[[str], None] = _silent,
+    disk: bool = False,
 ) -> LabHost:
     """Bring a host up, with engine, images, network and registry where they are missing.
 
@@ -123,9 +134,12 @@ def up(
         name: 1 to 32 characters of `a-z0-9-`.
         flavour: `systemd`, or `cron` for one without it.
         talk: gets a line for each thing done.
+        disk: whether /opt and Docker's data lie on a disk of the host's own, of which a power cut
+            drops what was not synced.
 
     Raises:
-        LabError: a wrong name or flavour, no Docker, or the host did not come up within 60 s.
+        LabError: a wrong name or flavour, no Docker, no disk to be had, or the host did not come
+            up within 60 s.
     """
     _check_name(name)
     if flavour not in FLAVOURS:
@@ -138,19 +152,23 @@ def up(
     ensure_registry(talk)
     with state.lock(f"host-{name}"):
         have = _label(name, "flavour")
-        if have and have != flavour:
-            what, why = (
-                f"Lab host {name} is there already.",
-                f"its flavour is {have}, not {flavour}",
-            )
+        if have and (have, bool(_label(name, "disk"))) != (flavour, disk):
+            what = f"Lab host {name} is there already."
+            why = f"its flavour is {have}, not {flavour}"
+            if have == flavour:
+                why = f"it has {'no' if disk else 'a'} disk of its own"
             raise LabError(what, why, f"homeport lab down {name}, or take another name")
         if not have:
             talk(f"starting lab host {name} ({flavour})")
             image = images.host_systemd if flavour == "systemd" else images.host_cron
-            _create(name, flavour, image)
+            _create(name, flavour, image, disk)
         docker("start", PREFIX + name)
+        if disk:
+            disks.mounted(PREFIX + name)
         _authorise(name)
         _wait_ready(name, 60)
+        if disk and not have:
+            disks.keep(PREFIX + name)
         return _read(name)
 
 
@@ -186,8 +204,17 @@ def names() -> list[tuple[str, str, bool]]:
 
 
 def listing() -> list[LabHost]:
-    """The hosts that run, sorted by name; one that is switched off has no entry."""
-    return [_read(name) for name, _, running in names() if running]
+    """The hosts that are up, sorted by name; one that is switched off or just booting is not."""
+    found = []
+    for name in (name for name, _, running in names() if running):
+        try:
+            found.append(_read(name))
+        except LabError:
+            # off or removed since the names were listed, or without a key of its own yet
+            argv = ["exec", PREFIX + name, "test", "-s", HOST_KEY]
+            if docker(*argv, check=False).returncode == 0:
+                raise
+    return found
 
 
 def run(
@@ -214,8 +241,16 @@ def run(
 
 
 def power_cut(host: LabHost) -> None:
-    """Cut the power: every process on the host dies at once, without a word."""
+    """Cut the power: every process on the host dies at once, without a word.
+
+    What it had not synced is lost where the host has a disk of its own, and kept elsewhere.
+    """
+    if host.disk:
+        disks.cut(host.container, Images.host_cron)
+        return
     docker("kill", "-s", "KILL", host.container)
+    # kill returns when the signal is sent; only then is the power off
+    docker("wait", host.container)
 
 
 def boot(host: LabHost, deadline: float = 60) -> LabHost:

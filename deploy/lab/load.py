@@ -13,6 +13,7 @@ Standard library and raw asyncio streams only (`load_http` says why). By hand:
 from __future__ import annotations
 
 import asyncio
+import resource
 import secrets
 import sys
 import threading
@@ -28,6 +29,8 @@ from lab.load_record import Hold, Request, Result, holds_seen
 __all__ = ["AuditRow", "Hold", "Load", "Request", "Result", "holds_seen", "judge", "read_audit"]
 
 CLIENT_TIMEOUT = 60.0
+#: connections that a load may have open at once, where the system grants so many
+FILES = 16384
 
 
 class Load:
@@ -80,6 +83,7 @@ class Load:
 
     def start(self) -> None:
         """Begin; returns once the first arrival is due."""
+        _room_for_files()
         self._thread.start()
         self._running.wait()
 
@@ -174,6 +178,7 @@ class Load:
                 edge=headers.get("homeport-edge", ""),
                 error=error,
                 sha256=digest,
+                idle=stamps.idle,
             )
         )
 
@@ -207,6 +212,17 @@ class Load:
             # Said twice on purpose: a proxy that drops a retried body corrects Content-Length.
             lines.append(f"X-Load-Length: {len(body)}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def _room_for_files() -> None:
+    """Raise this process's limit of open files to what it may have: in a hold each request has one.
+
+    Shells grant 1,024, which a hold of ten seconds at a hundred requests a second uses up.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _name(failure: Exception) -> str:

@@ -35,10 +35,14 @@ class Answer:
 
 @dataclass
 class Stamps:
-    """When it happened, `time.monotonic()` seconds; None for what has not happened."""
+    """When it happened, `time.monotonic()` seconds; None for what has not happened.
+
+    `idle`: for how long the connection had been idle before.
+    """
 
     sent: float | None = None
     first_byte: float | None = None
+    idle: float | None = None
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Connection:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    kept_since: float | None = None
 
     def closed_by_peer(self) -> bool:
         """Whether the peer has closed, or sent what nobody asked for: asked of the kernel itself.
@@ -94,6 +99,7 @@ class Pool:
 
     def give(self, connection: Connection) -> None:
         """Take a connection back for the next request."""
+        connection.kept_since = time.monotonic()
         if len(self.idle) < IDLE_CONNECTIONS:
             self.idle.append(connection)
         else:
@@ -111,6 +117,8 @@ async def exchange(connection: Connection, request: bytes, stamps: Stamps) -> An
     Raises BadAnswer for an answer that is cut short or no HTTP, OSError for a broken connection.
     """
     stamps.sent = time.monotonic()
+    if connection.kept_since is not None:
+        stamps.idle = stamps.sent - connection.kept_since
     # No drain: an answer given before the whole body was read must still be seen.
     connection.writer.write(request)
     try:

@@ -23,7 +23,8 @@ class Request:
     failed. `release` and `edge`: the answer's `Homeport-Release` and `Homeport-Edge` headers.
     `error`: why there is no whole answer, in a word (`refused`, `reset`, `timeout`, `closed`,
     `short`, `garbage`, `mixed` (the answer to another request) or an OS error's own name).
-    `sha256`: of a write's body, in hex.
+    `sha256`: of a write's body, in hex. `idle`: seconds for which the connection had been idle
+    (None: a fresh one).
     """
 
     id: str
@@ -39,6 +40,7 @@ class Request:
     edge: str
     error: str
     sha256: str = ""
+    idle: float | None = None
 
     @property
     def latency(self) -> float:

@@ -1,13 +1,15 @@
-"""`python -m lab.prepare`: make sure of Docker, the lab's images, its registry, and an sshd."""
+"""`python -m lab.prepare`: Docker, the lab's images, its registry, sshd, restic, and a browser."""
 
 from __future__ import annotations
 
 import sys
 
+from lab.browser import ensure_browser
 from lab.docker import ensure_engine
 from lab.errors import LabError
 from lab.images import ensure_images
 from lab.registry import ensure_registry
+from lab.restic import ensure_restic
 from lab.sshd import ensure_sshd
 
 
@@ -19,6 +21,8 @@ def main() -> int:
 
     try:
         ensure_sshd(talk)
+        ensure_restic(talk)
+        ensure_browser(talk)
         ensure_engine(talk)
         ensure_images(talk)
         ensure_registry(talk)

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import debian, state
-from lab.docker import may_install
-from lab.errors import LabError
+from lab import packages
 
 #: Debian asks this program before a package starts its service; 101 is "no"
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -29,20 +27,8 @@ def ensure_sshd(talk: Callable[[str], None]) -> str:
     Raises:
         LabError: it is missing and must not be installed here.
     """
-    with state.lock("engine"):
-        found = _find()
-        if found:
-            return found
-        mend = "sudo apt-get install openssh-server, or what your system calls it"
-        if not may_install():
-            raise LabError("The tests need an sshd.", "OpenSSH's server is not installed", mend)
-        talk("installing from Debian: openssh-server")
-        with _unstarted():
-            debian.install(["openssh-server"], newer=False)
-        found = _find()
-        if found:
-            return found
-        raise LabError("The tests need an sshd.", "the package brought none", mend)
+    need = "The tests need an sshd."
+    return packages.ensure(_find, "openssh-server", need, talk, _unstarted)
 
 
 def _find() -> str | None:

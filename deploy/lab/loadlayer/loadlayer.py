@@ -5,16 +5,22 @@
     GET  /load/slow?s=2    an answer that takes its time (seconds, at most 60)
 
 In standby writes answer as all writes of the app's do. `behaviour.json` beside this file makes
-versions differ, and misbehave: `version` and `accent` show on every page; `ready` is the status of
-/health/ready from the start.
+versions differ, and misbehave (class Behaviour). Run as `python loadlayer.py` it is a worker, which
+waits for SIGTERM.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import re
+import signal
+import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -37,30 +43,59 @@ LOAD_USER = "load"
 # the order of the writes, whatever is deleted in between.
 AUDIT_TABLE = """
 CREATE TABLE IF NOT EXISTS load_audit (
-    rowid INTEGER PRIMARY KEY AUTOINCREMENT,
+    rowid {key},
     load_id TEXT NOT NULL,
     release TEXT NOT NULL,
     purchase_id INTEGER NOT NULL,
-    at REAL NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
     length INTEGER NOT NULL,
     sha256 TEXT NOT NULL
 )
 """
+KEYS = {"sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
 AUDIT_ROW = """
 INSERT INTO load_audit (load_id, release, purchase_id, at, length, sha256)
 VALUES (:load_id, :release, :purchase_id, :at, :length, :sha256)
 """
+
+FAILING = threading.Event()
+ASKED = itertools.count()
 
 load = Blueprint("load", __name__, url_prefix="/load")
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How this image differs from the app. `accent` is a CSS colour, `ready` an HTTP status."""
+    """How this image differs from the app, and what is wrong with it. Instants are seconds since it
+    may write, which is its start or the end of its standby; 0 stands for never.
+
+    `version` and `accent` (a CSS colour) show on every page. `says` is the cause that it gives for
+    whatever it does wrong. `ready`: the status of /health/ready. `exits`: it ends at its start.
+    `needs`: the variable without which it ends at its start. `hangs`: it accepts and never answers.
+    `broken`: a path that answers 500. `fails_after`: from then on all answers are 500, or, with
+    `fails_after_requests`, after so many requests of the load's.
+    `crashes_after`: then the whole container ends, whenever it is started. `leaks_after`: from then
+    on it takes memory until it is killed. `deaf`: it ignores SIGTERM. `worker_dies_after`: then the
+    worker ends. `ready_live`: the status of /health/ready where users' own data is, and not on a
+    copy of it. `migrates`: what its migration does there, if it has one (lab/later).
+    """
 
     version: str = ""
     accent: str = ""
+    says: str = ""
     ready: int = 200
+    exits: bool = False
+    needs: str = ""
+    hangs: bool = False
+    broken: str = ""
+    fails_after: float = 0.0
+    fails_after_requests: int = 0
+    crashes_after: float = 0.0
+    leaks_after: float = 0.0
+    deaf: bool = False
+    worker_dies_after: float = 0.0
+    ready_live: int = 200
+    migrates: str = ""
 
     @classmethod
     def of(cls, file: Path) -> Behaviour:
@@ -70,8 +105,10 @@ class Behaviour:
 
 def create_app(config: Any = None, behaviour: Behaviour | None = None) -> Flask:
     """Return the app, as `app_factory.create_app` makes it, with the load's endpoints."""
+    behaviour = behaviour or Behaviour.of(BEHAVIOUR)
+    _misbehave_at_start(behaviour)
     app = app_factory.create_app(config)
-    app.extensions["load.behaviour"] = behaviour or Behaviour.of(BEHAVIOUR)
+    app.extensions["load.behaviour"] = behaviour
     app.register_blueprint(load)
     app.extensions["csrf"].exempt(load)
     app.before_request(_misbehave)
@@ -80,8 +117,14 @@ def create_app(config: Any = None, behaviour: Behaviour | None = None) -> Flask:
         # In standby another release writes: the table comes with the first write then.
         if not db.current().standby.on:
             with db.write() as session:
-                session.execute(text(AUDIT_TABLE))
+                _audited(session)
     return app
+
+
+def _audited(session: Session) -> None:
+    """Make the table of the audit where it is missing."""
+    kind = session.get_bind().dialect.name
+    session.execute(text(AUDIT_TABLE.format(key=KEYS[kind])))
 
 
 @load.get("/read")
@@ -108,7 +151,7 @@ def write() -> tuple[Response, int]:
     if not load_id or body.split(b"\n", 1)[0] != load_id.encode() or told != str(len(body)):
         return jsonify(error=f"body of {len(body)} bytes is not that of {load_id!r}, {told!r}"), 400
     with db.write() as session:
-        session.execute(text(AUDIT_TABLE))
+        _audited(session)
         purchase = _purchase(session, len(body))
         audit = {
             "load_id": load_id,
@@ -159,10 +202,79 @@ def _behaviour() -> Behaviour:
 
 
 def _misbehave() -> tuple[Response, int] | None:
-    status = _behaviour().ready
+    behaviour = _behaviour()
+    if behaviour.hangs:
+        print(behaviour.says, flush=True)
+        time.sleep(3600)
+    if behaviour.fails_after_requests and request.path.startswith("/load/"):
+        if next(ASKED) >= behaviour.fails_after_requests:
+            FAILING.set()
+    if FAILING.is_set() or (behaviour.broken and request.path == behaviour.broken):
+        raise RuntimeError(behaviour.says)
+    status = behaviour.ready
+    if behaviour.ready_live != 200 and _live():
+        status = behaviour.ready_live
     if request.path != "/health/ready" or status == 200:
         return None
-    return jsonify(ready=False, reason="behaviour.json says so"), status
+    reason = behaviour.says.format_map(os.environ) or "behaviour.json says so"
+    return jsonify(ready=False, reason=reason), status
+
+
+def _live() -> bool:
+    """Whether this is where users are: a release that is only tried has no socket of a slot's."""
+    mounts = Path("/proc/self/mountinfo").read_text()
+    return re.search(r"/homeport/run/[^/ ]+/r\d+ ", mounts) is not None
+
+
+def _misbehave_at_start(behaviour: Behaviour) -> None:
+    """End here, or see to it that it ends badly later; `says` is told in time."""
+    if behaviour.exits or (behaviour.needs and not os.environ.get(behaviour.needs)):
+        _end(behaviour.says)
+    if behaviour.deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for after, what in (
+        (behaviour.crashes_after, _end),
+        (behaviour.leaks_after, _leak),
+        (behaviour.fails_after, lambda says: FAILING.set()),
+    ):
+        if after:
+            words = (after, what, behaviour.says)
+            threading.Thread(target=_later, args=words, daemon=True).start()
+
+
+def _later(after: float, what: Callable[[str], None], says: str) -> None:
+    """Do something so long after this release became the writer."""
+    standby = os.environ.get("HOMEPORT_STANDBY", "")
+    while standby and os.path.exists(standby):
+        time.sleep(0.02)
+    time.sleep(after)
+    what(says)
+
+
+def _end(says: str) -> None:
+    """End the process so that gunicorn ends too: with its own code of a worker that cannot boot."""
+    # `{SECRET_KEY}` in it is what a careless app would print
+    print(says.format_map(os.environ), file=sys.stderr, flush=True)
+    os._exit(3)
+
+
+def _leak(says: str) -> None:
+    """Take and touch memory, 32 MiB at a time, until somebody puts an end to it."""
+    print(says, flush=True)
+    taken = []
+    while True:
+        taken.append(b"x" * (32 * 1024 * 1024))
+        time.sleep(0.05)
+
+
+def work() -> None:
+    """Be a worker: wait for SIGTERM, or end as badly as the behaviour wants it."""
+    behaviour = Behaviour.of(BEHAVIOUR)
+    told = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    if not told.wait(behaviour.worker_dies_after or None):
+        print(behaviour.says, file=sys.stderr, flush=True)
+        sys.exit(1)
 
 
 def _show(response: Response) -> Response:
@@ -180,3 +292,7 @@ def _show(response: Response) -> Response:
             page = page.replace("</head>", f"{link}</head>", 1)
         response.set_data(page)
     return response
+
+
+if __name__ == "__main__":
+    work()
