@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -10,11 +11,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lab import state
 from lab.images import ensure_images
 from lab.registry import ensure_registry
 
 TOP = Path(__file__).resolve().parents[2]
+#: two checkouts on one machine may test at once, each with hosts and images of its own
+MARK = hashlib.sha256(str(TOP).encode()).hexdigest()[:4]
 LAYER = TOP / "deploy" / "lab" / "loadlayer"
+LATER = TOP / "deploy" / "lab" / "later" / "0003_points.py"
 #: v2 looks different; v3 answers pages and is not ready
 VERSIONS: Mapping[str, Mapping[str, Any]] = {
     "v1": {"version": "v1", "accent": "#2f6f4f"},
@@ -32,12 +37,44 @@ def docker(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def push(ref: str) -> None:
+    """Push an image to the lab's registry, one at a time.
+
+    Two that push the same one at once may meet a file of the registry's that is half written, which
+    it answers with 500.
+    """
+    with state.lock("push"):
+        docker("push", "-q", ref)
+
+
 def production(talk: Callable[[str], None]) -> str:
     """Build the image that ships; its tag on this machine."""
     base = ensure_images(talk).python
-    tag = "homeport-lab/foodbudget:production"
+    tag = f"homeport-lab/foodbudget-{MARK}:production"
     talk("building MyFoodBudget's image")
     docker("build", "-q", "-t", tag, "--build-arg", f"BASE={base}", str(TOP))
+    return tag
+
+
+def later(talk: Callable[[str], None]) -> str:
+    """Build the image of a later commit of the app, which brings a migration; its tag."""
+    base = ensure_images(talk).python
+    tag = f"homeport-lab/foodbudget-{MARK}:later"
+    talk("building a later MyFoodBudget, with a migration")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in ("foodbudget", "migrations", "deploy/pipeline"):
+            shutil.copytree(TOP / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for part in ("app_factory.py", "config.py", "gunicorn.conf.py", "requirements.txt"):
+            shutil.copy(TOP / part, folder)
+        shutil.copy(LATER, folder / "migrations" / "versions")
+        schema = folder / "foodbudget" / "versions.py"
+        text = schema.read_text()
+        schema.write_text(text.replace('HEAD = "0002"', 'HEAD = "0003"'))
+        if schema.read_text() == text:
+            raise RuntimeError("the app's newest migration is not 0002 any more")
+        dockerfile = ["-f", str(TOP / "Dockerfile")]
+        docker("build", "-q", "-t", tag, "--build-arg", f"BASE={base}", *dockerfile, name)
     return tag
 
 
@@ -56,10 +93,10 @@ def versions(
 
 def version(ships: str, registry: str, name: str, behaviour: Mapping[str, Any]) -> str:
     """Build and push one version that behaves so; its reference in the registry."""
-    ref = f"{registry}/foodbudget:{name}"
+    ref = f"{registry}/foodbudget-{MARK}:{name}"
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(LAYER, folder, dirs_exist_ok=True)
         (Path(folder) / "behaviour.json").write_text(json.dumps(behaviour))
         docker("build", "-q", "-t", ref, "--build-arg", f"APP_IMAGE={ships}", folder)
-    docker("push", "-q", ref)
+    push(ref)
     return ref

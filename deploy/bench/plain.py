@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.images import TOP, docker
+from bench.images import MARK, TOP, docker
 from bench.stage import Ran, Stage
 from lab import hosts
 
@@ -39,7 +39,7 @@ class Plain:
     @classmethod
     def up(cls, stage: Stage, registry: str, first: str) -> Plain:
         """Make the folder and start the app from the image ``first``."""
-        plain = cls(stage, f"{registry}/foodbudget:plain", secrets.token_urlsafe(48))
+        plain = cls(stage, f"{registry}/foodbudget-{MARK}:plain", secrets.token_urlsafe(48))
         plain._make_folder()
         plain.publish(first, "plain-0")
         plain.update()

@@ -53,11 +53,20 @@ class Stage:
     folder: Path
     app: str = APP
     env: dict[str, str] = field(default_factory=dict)
+    #: how long anything that is typed may take, in seconds
+    patience: float = 300.0
 
     @classmethod
-    def up(cls, name: str, flavour: str = "systemd", talk: Talk = silent, app: str = APP) -> Stage:
+    def up(
+        cls,
+        name: str,
+        flavour: str = "systemd",
+        talk: Talk = silent,
+        app: str = APP,
+        disk: bool = False,
+    ) -> Stage:
         """Bring a lab host up and set it up for MyFoodBudget, as README says."""
-        host = hosts.up(name, flavour, talk)
+        host = hosts.up(name, flavour, talk, disk)
         folder = Path(tempfile.mkdtemp(prefix=f"homeport-{name}-"))
         stage = cls(host, folder, app)
         stage.env = {
@@ -113,7 +122,12 @@ class Stage:
         began, clock = time.time(), time.monotonic()
         argv = [sys.executable, "-m", "homeport.control.cli", *arguments]
         done = subprocess.run(
-            argv, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=300
+            argv,
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=self.patience,
         )
         ran = Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - clock, began)
         if check and ran.code != 0:

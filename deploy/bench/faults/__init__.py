@@ -1,0 +1,1 @@
+"""Pull the plug anywhere: every point of every plan, on throwaway hosts, under traffic."""
