@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from pathlib import Path
 from typing import Any
 
-from pipeline import github, names, skopeo
-from pipeline.errors import PipelineError, told
+from pipeline import builder, github, names, skopeo
+from pipeline.errors import told
 from pipeline.release import asked
 
 LABEL = "org.opencontainers.image.base.digest"
-
-
-def base_name(dockerfile: str) -> str:
-    """The base image that a Dockerfile's ``ARG BASE=`` names; raises PipelineError without one."""
-    found = re.search(r"^ARG BASE=(\S+)$", dockerfile, re.MULTILINE)
-    if not found:
-        raise PipelineError("Which base image?", "Dockerfile has no ARG BASE=", "write one")
-    return found[1]
 
 
 def moved(labels: dict[str, Any], layers: list[str], base: dict[str, Any]) -> tuple[bool, str]:
@@ -42,15 +32,15 @@ def moved(labels: dict[str, Any], layers: list[str], base: dict[str, Any]) -> tu
 def main() -> int:
     """Gives the output ``moved``; reads REPOSITORY."""
     place = names.repository(os.environ.get("REPOSITORY", ""))
-    name = base_name(Path("Dockerfile").read_text(encoding="utf-8"))
-    official = name if "/" in name else f"docker.io/library/{name}"
+    name = builder.base_name(builder.DOCKERFILE.read_text(encoding="utf-8"))
+    skopeo.ensure(github.say)
     if not skopeo.digest(f"{place}:main", absent_is_denied=True):
         text = f"Nothing is published as {place}:main yet, so nothing can be out of date."
         github.summary(text)
         github.output("moved", "false")
         github.say(text)
         return 0
-    base, ours = skopeo.inspect(official), skopeo.inspect(f"{place}:main")
+    base, ours = skopeo.inspect(name), skopeo.inspect(f"{place}:main")
     answer, why = moved(ours.get("Labels") or {}, ours["Layers"], base)
     github.output("moved", "true" if answer else "false")
     github.summary(f"Base image `{name}`: {'moved' if answer else 'unchanged'} ({why}).")

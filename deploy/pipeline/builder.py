@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from pipeline.errors import PipelineError
 Talk = Callable[[str], None]
 TOP = Path(__file__).resolve().parents[2]
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7")
-OFFICIAL = "docker.io/library/python:3.13-slim"
+DOCKERFILE = TOP / "Dockerfile"
+#: where names without a registry are
+HUB = "docker.io"
 OWN = "homeport"
 #: drivers that build for any platform and write archives, whatever the engine's store is
 CAPABLE = ("docker-container", "kubernetes", "remote", "cloud")
@@ -70,6 +73,23 @@ def driver(said: str) -> str:
     return ""
 
 
+def base_name(dockerfile: str) -> str:
+    """The base image that a Dockerfile's ``ARG BASE=`` names, with its registry and a tag.
+
+    Raises:
+        PipelineError: it names none, or pins one by digest: such a base never moves.
+    """
+    found = re.search(r"^ARG BASE=([^\s@]+)$", dockerfile, re.MULTILINE)
+    if not found:
+        why = "Dockerfile has no line ARG BASE=NAME:TAG"
+        raise PipelineError("Which base image?", why, "write one")
+    name = found[1] if ":" in found[1].rpartition("/")[2] else f"{found[1]}:latest"
+    first, _, rest = name.partition("/")
+    if rest and (first == "localhost" or "." in first or ":" in first):
+        return name
+    return f"{HUB}/{name}" if rest else f"{HUB}/library/{name}"
+
+
 def ready(talk: Talk) -> Builder:
     """Make sure of a builder for all three platforms, and of the base image.
 
@@ -85,7 +105,7 @@ def ready(talk: Talk) -> Builder:
     kind = choose(driver(inspected), b"io.containerd.snapshotter" in store, hub_answers())
     env: Mapping[str, str] = dict(os.environ)
     arguments: tuple[str, ...] = ()
-    name = OFFICIAL
+    name = base_name(DOCKERFILE.read_text(encoding="utf-8"))
     if kind == "own":
         _make_own(talk)
         arguments = ("--builder", OWN)
@@ -93,7 +113,9 @@ def ready(talk: Talk) -> Builder:
         from lab import builder, foreign
 
         talk("Docker Hub does not answer: building with the lab's builder and base")
-        name, env = foreign.ensure_bases(talk), builder.ensure(talk)
+        env = builder.ensure(talk)
+        if name.startswith(f"{HUB}/"):
+            name = foreign.ensure_bases(talk)
         # names are looked up by the builder's own network: Docker's resolver is only there
         arguments = ("--network", "host")
     base, layers = _resolve(name)

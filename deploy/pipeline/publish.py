@@ -42,9 +42,9 @@ def publish(repository: str, digest: str, tags: Sequence[str], archive: Path, ta
         )
     skopeo.ensure(talk)
     first, *others = tags
-    _tag(skopeo.archive(archive), repository, digest, first, talk)
+    tag(skopeo.archive(archive), repository, digest, first, talk)
     for one in others:
-        _tag(skopeo.registry(f"{repository}@{digest}"), repository, digest, one, talk)
+        tag(skopeo.registry(f"{repository}@{digest}"), repository, digest, one, talk)
 
 
 def mark(repository: str, digest: str, previous: str, talk: Talk) -> None:
@@ -70,17 +70,21 @@ def mark(repository: str, digest: str, previous: str, talk: Talk) -> None:
         else:
             talk(f"{repository} has no {previous}: the tag previous stays as it is")
     for name, one in marks.items():
-        _tag(skopeo.registry(f"{repository}@{one}"), repository, one, name, talk)
+        tag(skopeo.registry(f"{repository}@{one}"), repository, one, name, talk)
 
 
-def _tag(source: str, repository: str, digest: str, tag: str, talk: Talk) -> None:
-    """Copy to a tag, and see that the registry has exactly that digest under it."""
-    skopeo.copy(source, skopeo.registry(f"{repository}:{tag}"), *skopeo.WHOLE)
-    there = skopeo.digest(f"{repository}:{tag}")
+def tag(source: str, repository: str, digest: str, name: str, talk: Talk) -> None:
+    """Copy to a tag, and see that the registry has exactly that digest under it.
+
+    Raises:
+        LabError: the registry refuses, or has something else.
+    """
+    skopeo.copy(source, skopeo.registry(f"{repository}:{name}"), *skopeo.WHOLE)
+    there = skopeo.digest(f"{repository}:{name}")
     if there != digest:
-        why = f"{repository}:{tag} is {there or 'nothing'}, and {digest} was copied"
-        raise PipelineError("The registry has another image.", why, "make publish again")
-    talk(f"{repository}:{tag} is {digest}")
+        why = f"{repository}:{name} is {there or 'nothing'}, and {digest} was copied"
+        raise PipelineError("The registry has another image.", why, "run it again")
+    talk(f"{repository}:{name} is {digest}")
 
 
 def main(argv: Sequence[str]) -> int:

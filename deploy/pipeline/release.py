@@ -10,9 +10,10 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline import github, names, skopeo
+from pipeline import github, names, publish, skopeo
 from pipeline.choose import on_main
 from pipeline.errors import PipelineError, told
 
@@ -68,38 +69,72 @@ def major(tag: str) -> str:
     return "" if "-" in tag else tag.split(".")[0]
 
 
+def wording(tag: str, text: str) -> list[str]:
+    """What `gh` is told to make a release; a candidate must not become "the latest"."""
+    candidate = [] if major(tag) else ["--prerelease"]
+    return [
+        "release",
+        "create",
+        tag,
+        "--verify-tag",
+        "--generate-notes",
+        *candidate,
+        "--notes",
+        text,
+    ]
+
+
+def newest(tag: str, tags: Iterable[str]) -> bool:
+    """Whether none of the tags names a later release of the same major version.
+
+    Args:
+        tag: a release's, as ``v1.2.3``.
+        tags: any; what names no release, or a candidate, does not count.
+    """
+
+    def number(one: str) -> list[int]:
+        return [int(part) for part in one[1:].split(".")]
+
+    others = [one for one in tags if TAG.fullmatch(one) and major(one) == major(tag)]
+    return all(number(one) <= number(tag) for one in others)
+
+
 def move(tag: str, commit: str, repository: str) -> None:
     """Let a tag of the repository on GitHub point to a commit, whether it is there yet or not.
 
     Raises:
         PipelineError: GitHub does not let us.
     """
-    place = f"repos/{repository}/git/refs"
+    place, to = f"repos/{repository}/git/refs", ("-f", f"sha={commit}")
     try:
-        asked(
-            "gh",
-            "api",
-            "-X",
-            "PATCH",
-            f"{place}/tags/{tag}",
-            "-f",
-            f"sha={commit}",
-            "-F",
-            "force=true",
-        )
+        asked("gh", "api", "-X", "PATCH", f"{place}/tags/{tag}", *to, "-F", "force=true")
     except PipelineError:
         # the first of its kind; if that is not why, this fails too and says so
-        asked("gh", "api", "-X", "POST", place, "-f", f"ref=refs/tags/{tag}", "-f", f"sha={commit}")
+        asked("gh", "api", "-X", "POST", place, "-f", f"ref=refs/tags/{tag}", *to)
 
 
-def main() -> int:
-    """Tags the commit's published image and makes the release; reads TAG and REPOSITORY."""
-    tag, place = os.environ.get("TAG", ""), names.repository(os.environ.get("REPOSITORY", ""))
-    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    number = version(tag, project["version"])
-    commit = asked("git", "rev-parse", "HEAD")
-    if not on_main(commit):
-        raise PipelineError("That tag is not on main.", commit, "tag a commit of main")
+def lead(tag: str, commit: str) -> None:
+    """Move the short tag to a release; where GitHub refuses, say how a person does it."""
+    short = major(tag)
+    if not short or not newest(tag, asked("git", "tag", "--list").splitlines()):
+        return
+    try:
+        move(short, commit, os.environ.get("GITHUB_REPOSITORY", ""))
+    except PipelineError as refused:
+        # GitHub may not let a job move a tag past changed workflows; a person can
+        by_hand = f"git push --force origin {commit}:refs/tags/{short}"
+        text = f"The tag {short} was not moved ({refused.why}). By hand: {by_hand}"
+        github.notice(text)
+        github.summary(text)
+
+
+def published(place: str, commit: str, number: str) -> str:
+    """The digest of the image that CD has published for a commit.
+
+    Raises:
+        PipelineError: there is none, or the version is another image's already: what people have
+            pulled by a version stays what it was.
+    """
     digest = skopeo.digest(f"{place}:sha-{commit}")
     if not digest:
         raise PipelineError(
@@ -107,18 +142,46 @@ def main() -> int:
             f"the registry holds nothing as {place}:sha-{commit}",
             "wait until CD has published this commit, then run this job again",
         )
-    source, to = f"{place}@{digest}", f"{place}:{number}"
-    skopeo.copy(skopeo.registry(source), skopeo.registry(to), "--all", "--preserve-digests")
+    there = skopeo.digest(f"{place}:{number}")
+    if there not in ("", digest):
+        raise PipelineError(
+            f"{number} is another image already.",
+            f"{place}:{number} is {there}, and this commit's image is {digest}",
+            "raise the version in pyproject.toml, merge that, and tag the merge",
+        )
+    return digest
+
+
+def is_made(tag: str) -> bool:
+    """Whether GitHub has a release of that tag: an attempt before this one may have made it."""
+    try:
+        asked("gh", "release", "view", tag, "--json", "tagName")
+    except PipelineError:
+        return False
+    return True
+
+
+def main() -> int:
+    """Tags the commit's published image and makes the release; reads TAG and REPOSITORY.
+
+    Running it again for the same tag finds what is there and changes nothing.
+    """
+    tag, place = os.environ.get("TAG", ""), names.repository(os.environ.get("REPOSITORY", ""))
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    number = version(tag, project["version"])
+    commit = asked("git", "rev-parse", "HEAD")
+    if not on_main(commit):
+        raise PipelineError("That tag is not on main.", commit, "tag a commit of main")
+    skopeo.ensure(github.say)
+    digest = published(place, commit, number)
     image = f"{place}@{digest}"
+    publish.tag(skopeo.registry(image), place, digest, number, github.say)
     text = notes(number, image)
-    if short := major(tag):
-        try:
-            move(short, commit, os.environ.get("GITHUB_REPOSITORY", ""))
-        except PipelineError as refused:
-            # GitHub may not let a job move a tag past changed workflows; a person can
-            by_hand = f"git push --force origin {commit}:refs/tags/{short}"
-            github.notice(f"The tag {short} was not moved ({refused}). By hand: {by_hand}")
-    asked("gh", "release", "create", tag, "--verify-tag", "--generate-notes", "--notes", text)
+    if is_made(tag):
+        github.say(f"the release {tag} is there already")
+    else:
+        asked("gh", *wording(tag, text))
+    lead(tag, commit)
     github.summary(f"Released {tag}.\n\n{text}")
     return 0
 

@@ -62,13 +62,17 @@ def ask(archive: Path) -> dict[str, Any]:
     command = [*program, "scan", "image", "--format", "json", "--all-packages"]
     command += ["--archive", str(archive)]
     env = {**os.environ, "GOFLAGS": ""}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
-    # `go run` hides the program's own exit code behind 1: the report tells the two apart
     try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
+        # `go run` hides the program's own exit code behind 1: the report tells the two apart
         return dict(json.loads(done.stdout))
+    except subprocess.TimeoutExpired:
+        said = "no end after 900 s"
     except ValueError:
-        said = "\n".join(done.stderr.strip().splitlines()[-5:])
-        raise OutOfReach("The image was not scanned.", said, "api.osv.dev must answer") from None
+        # it tells of every folder it walks, then what went wrong; go adds the exit code
+        lines = [one for one in done.stderr.splitlines() if not one.startswith("exit status")]
+        said = (lines or ["osv-scanner said nothing"])[-1][-600:]
+    raise OutOfReach("The image was not scanned.", said, "api.osv.dev must answer")
 
 
 def main() -> int:

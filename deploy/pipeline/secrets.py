@@ -41,9 +41,12 @@ def ask(mode: str) -> list[tuple[str, int, str]]:
         options = ["--config", CONFIG, "--redact", "--no-banner", "--exit-code", "0"]
         options += ["--report-format", "json", "--report-path", str(report)]
         env = {**os.environ, "GOFLAGS": ""}
-        done = subprocess.run(
-            [*program, mode, *options, "."], env=env, capture_output=True, text=True, timeout=900
-        )
+        command = [*program, mode, *options, "."]
+        try:
+            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
+        except subprocess.TimeoutExpired:
+            why = "no end after 900 s"
+            raise PipelineError("Secrets were not looked for.", why, "try again") from None
         if done.returncode or not report.is_file():
             raise PipelineError(
                 "Secrets were not looked for.", done.stderr.strip()[-600:], "see what it says"

@@ -53,6 +53,9 @@ def main() -> int:
             raise PipelineError(
                 "The image is not signed.", "cosign is not here", "install cosign"
             ) from None
+        except subprocess.TimeoutExpired:
+            why = "cosign gave no answer within 300 s"
+            raise PipelineError("The image is not signed.", why, "run this job again") from None
         if done.returncode:
             raise PipelineError(
                 "The image is not signed.",

@@ -14,7 +14,9 @@ SECRETS_ANYWHERE = {"SAFETY_API_KEY"}
 SCANNERS = {"audit", "secrets", "scan", "lint"}
 FOREIGN_TRIGGERS = {"workflow_run", "pull_request_target"}
 USES = re.compile(r"^\s+(?:- )?uses:\s*([^\s#]+)(?:\s+#\s*(\S+))?", re.MULTILINE)
-RUN = re.compile(r"(make(?: -C \"\$ROOT\")? (?P<verb>[a-z][a-z-]*)|homeport (deploy|rollback)\b.*)")
+#: exec, or what a cancelled job is sent would reach the shell and not homeport
+SHIPS = r"exec homeport (deploy|rollback)\b.*"
+RUN = re.compile(rf"(make(?: -C \"\$ROOT\")? (?P<verb>[a-z][a-z-]*)|{SHIPS})")
 #: inputs without which these actions keep something between runs
 CACHES = {"docker/setup-qemu-action": "cache-image", "docker/setup-buildx-action": "cache-binary"}
 
