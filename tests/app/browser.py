@@ -21,9 +21,13 @@ class Browser:
 
     def post(self, path: str, page: str | None = None, **fields: str) -> TestResponse:
         """Send the fields to `path` with the token that `page` (by default `path`) holds."""
-        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(page or path).text)
-        assert found, f"{page or path} holds no form"
-        return self.client.post(path, data={"csrf_token": found[1], **fields})
+        return self.client.post(path, data={"csrf_token": self.token(page or path), **fields})
+
+    def token(self, page: str) -> str:
+        """The token that the forms of a page hold."""
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(page).text)
+        assert found, f"{page} holds no form"
+        return found[1]
 
     def sign_up(self, name: str = "ada") -> Browser:
         answer = self.post("/signup", name=name, password=PASSWORD)

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from app_factory import create_app
-from foodbudget import db
+from foodbudget import db, passwords
 
 from .browser import PASSWORD, Browser
 
@@ -31,6 +31,13 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     yield make
     for app in made:
         db.of(app).close()
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same scrypt at a small part of its cost: hundreds of accounts are made here."""
+    monkeypatch.setattr(passwords, "METHOD", "scrypt:1024:8:1")
+    monkeypatch.setattr(passwords, "_NOBODY", [])
 
 
 @pytest.fixture

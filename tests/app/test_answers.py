@@ -51,7 +51,7 @@ def test_production_logs_json(make_app: MakeApp, capsys: pytest.CaptureFixture[s
     client.get("/nowhere", headers={"X-Request-ID": "abc-123"})
     client.get("/health")
     made, line = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert "made schema 0001" in made["msg"] and made["request_id"] is None
+    assert "made schema 0002" in made["msg"] and made["request_id"] is None
     assert line.pop("ts").endswith("Z") and line.pop("ms") >= 0
     assert line == {
         "level": "info",

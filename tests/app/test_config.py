@@ -146,6 +146,8 @@ def test_postgresql_without_its_driver(
         ("TIMEZONE", "../etc", "TIMEZONE is '../etc', which this machine does not know"),
         ("SIGNUP", "yes", "SIGNUP is 'yes'; it accepts: open (anybody"),
         ("TRUSTED_PROXIES", "6", "TRUSTED_PROXIES is '6'; it accepts: how many proxies"),
+        ("TRUSTED_NETWORKS", "edge", "TRUSTED_NETWORKS is 'edge' ('edge' does not appear to be an"),
+        ("TRUSTED_NETWORKS", "10.0.0.1/8", "TRUSTED_NETWORKS is '10.0.0.1/8' (10.0.0.1/8 has host"),
         ("HOMEPORT_RELEASE", "r1\nSet-Cookie: a", "HOMEPORT_RELEASE is 'r1\\nSet-Cookie: a'"),
         ("SECRET_KEY_FILE", "/nowhere", "SECRET_KEY and SECRET_KEY_FILE are both set, keep one"),
     ],
@@ -187,6 +189,7 @@ def test_every_setting_from_a_file(setting: object, tmp_path: Path) -> None:
         "SIGNUP": "closed",
     }
     good |= {"LOG_LEVEL": "ERROR", "TRUSTED_PROXIES": "2", "SESSION_LIFETIME_MINUTES": "5"}
+    good |= {"TRUSTED_NETWORKS": "10.0.0.0/8, fd00::1"}
     file.write_text(good.get(variable, "UTC") + "\n")
     read = read_config(environ | {f"{variable}_FILE": str(file)})
     expected = read_config({"SECRET_KEY": KEY, variable: file.read_text().strip()})

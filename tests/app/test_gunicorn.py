@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -75,13 +75,14 @@ class Server:
                 time.sleep(0.02)
         raise AssertionError("gunicorn did not come up")
 
-    def ask(self, method: str, path: str, body: str = "") -> tuple[int, dict[str, str], str]:
+    def ask(
+        self, method: str, path: str, body: str = "", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, str], str]:
         connection = http.client.HTTPConnection("localhost", timeout=DEADLINE)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(DEADLINE)
         try:
-            connection.sock.connect(str(self.socket))
-            connection.request(method, path, body)
+            connection.sock = healthcheck.connect(self.environ["HOMEPORT_BIND"])
+            connection.sock.settimeout(DEADLINE)
+            connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
             return answer.status, dict(answer.getheaders()), answer.read().decode()
         finally:
@@ -142,6 +143,44 @@ def test_life_of_a_release(server: Server) -> None:
     lines = [json.loads(line) for line in out.splitlines()]
     assert {line["release"] for line in lines} == {"r0042-1a2b3c4"}
     assert any(line["msg"] == "GET /slow 200" for line in lines)
+
+
+@pytest.mark.parametrize("way", ["unix", "tcp", "tcp, named"])
+def test_only_the_edge_is_believed(server: Server, way: str) -> None:
+    """Over the socket, or from a network that is named, HTTPS is believed; over TCP from this very
+    machine it is not, whatever gunicorn itself would do. A client's word for where the app lies
+    counts nowhere."""
+    if way != "unix":
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            server.environ["HOMEPORT_BIND"] = f"127.0.0.1:{one.getsockname()[1]}"
+    if way == "tcp, named":
+        server.environ["TRUSTED_NETWORKS"] = "127.0.0.0/8"
+    server.start()
+    server.wait_until_alive()
+    told = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7", "SCRIPT_NAME": "/evil"}
+    _, headers, text = server.ask("GET", "/login", headers=told)
+    assert headers["Set-Cookie"].startswith("foodbudget" if way == "tcp" else "__Host-foodbudget")
+    assert ("Strict-Transport-Security" in headers) is (way != "tcp")
+    assert "evil" not in text
+
+
+def test_a_log_in_survives_a_restart(server: Server) -> None:
+    """Killed and started again, the app knows who is logged in."""
+    server.start()
+    server.wait_until_alive()
+    _, headers, text = server.ask("GET", "/signup")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    cookie = {"Cookie": headers["Set-Cookie"].partition(";")[0]}
+    token = text.partition('name="csrf_token" value="')[2].partition('"')[0]
+    fields = {"csrf_token": token, "name": "ada", "password": "correct horse battery"}
+    status, headers, _ = server.ask("POST", "/signup", urlencode(fields), form | cookie)
+    cookie = {"Cookie": headers["Set-Cookie"].partition(";")[0]}
+    assert status == 302 and "Log out" in server.ask("GET", "/", headers=cookie)[2]
+    server.end(signal.SIGKILL)
+    server.start()
+    server.wait_until_alive()
+    assert "Log out" in server.ask("GET", "/", headers=cookie)[2]
 
 
 def test_mistakes_end_it_with_all_their_lines(server: Server) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from foodbudget import charts, forms, money
 from foodbudget.models import Purchase
 from foodbudget.months import Month
-from foodbudget.spending import arrange
+from foodbudget.spending import Sum, arrange
 
 NOVEMBER = Month(2026, 11)
 
@@ -92,14 +92,19 @@ def test_what_is_no_month(text: str) -> None:
         Month.parse(text)
 
 
-def bought(category: str, price: int, day: int = 20) -> Purchase:
-    return Purchase(category=category, price=price, day=date(2026, 11, day), food=category)
+def bought(category: str, price: int, day: int = 20) -> Sum:
+    return Sum(date(2026, 11, day), category, price, 1)
+
+
+def row(day: int) -> Purchase:
+    return Purchase(category="meat", price=1, day=date(2026, 11, day), food="x")
 
 
 def test_sums_by_category_and_day() -> None:
     """The dearest category first; a category that is not known any more counts as other."""
-    purchases = [bought("bread", 100), bought("meat", 700), bought("gone", 50, 19)]
-    found = arrange(NOVEMBER, purchases, {"total": 1000, "meat": 500, "dairy": 300})
+    sums = [bought("bread", 100), bought("meat", 700), bought("gone", 50, 19)]
+    limits = {"total": 1000, "meat": 500, "dairy": 300}
+    found = arrange(NOVEMBER, sums, limits, [row(20), row(20), row(19)])
     assert [(line.category, line.spent, line.budget, line.left) for line in found.lines] == [
         ("meat", 700, 500, -200),
         ("bread", 100, None, None),
@@ -108,9 +113,10 @@ def test_sums_by_category_and_day() -> None:
     ]
     assert [line.over for line in found.lines] == [True, False, False, False]
     assert (found.total.spent, found.total.budget, found.total.left) == (850, 1000, 150)
-    assert [(str(day.day), day.spent) for day in found.days] == [
-        ("2026-11-20", 800),
-        ("2026-11-19", 50),
+    # a day tells what all of it cost, wherever the page cuts it
+    assert [(str(day.day), len(day.purchases), day.spent) for day in found.days] == [
+        ("2026-11-20", 2, 800),
+        ("2026-11-19", 1, 50),
     ]
 
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from homeport.core.edge import IMAGE as EDGE_IMAGE
-from homeport.host.edge import NAME as EDGE
 from homeport.host.engine import Engine
 from homeport.host.paths import ROOT_VARIABLE
 from lab.docker import ensure_engine
 from lab.images import Images, ensure_images
-from tinyapp.driver import Tiny, docker
+from saved import Saved
+from tinyapp.driver import Tiny, docker, the_edge
 
 HERE = Path(__file__).resolve().parent
 
@@ -31,6 +29,9 @@ def images() -> Images:
     made = ensure_images(print)
     if Engine().image(EDGE_IMAGE) is None:
         docker("tag", made.edge, EDGE_IMAGE)
+    # `edge upgrade` removes the image that it replaced if that has one name only, and the lab may
+    # have made its own anew meanwhile: with a second name all that come later find it
+    docker("tag", EDGE_IMAGE, "homeport-test/edge:kept")
     return made
 
 
@@ -59,14 +60,9 @@ def _free_port() -> int:
 
 
 def _remove_our_edge() -> None:
-    """Remove an edge that a test left; never one that somebody's apps stand behind."""
-    seen = Engine().inspect(EDGE)
-    if seen is None:
-        return
-    binds = seen["HostConfig"]["Binds"]
-    mine = all(one.startswith(tempfile.gettempdir() + "/") for one in binds)
-    assert mine, f"{EDGE} on this machine is in use ({binds[0]}): run these tests elsewhere"
-    Engine().remove(EDGE)
+    """Remove an edge that a test left, and its network."""
+    Engine().remove(the_edge())
+    subprocess.run(["docker", "network", "rm", the_edge()], capture_output=True, timeout=30)
 
 
 @pytest.fixture(scope="session")
@@ -74,15 +70,14 @@ def host_root(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The root folder of a host that was set up, with an edge of its own or none yet."""
     root = tmp_path_factory.mktemp("host")
     (root / "homeport").mkdir()
-    _remove_our_edge()
     before = os.environ.get(ROOT_VARIABLE)
     os.environ[ROOT_VARIABLE] = str(root)
+    _remove_our_edge()
     yield root
+    _remove_our_edge()
     os.environ.pop(ROOT_VARIABLE)
     if before is not None:
         os.environ[ROOT_VARIABLE] = before
-    _remove_our_edge()
-    subprocess.run(["docker", "network", "rm", EDGE], capture_output=True, timeout=30)
 
 
 @pytest.fixture(scope="session")
@@ -118,9 +113,16 @@ def make_app(
         app.clear()
 
 
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """The agent gives SIGPIPE its default; a test's own process wants Python's way back."""
-    before = signal.getsignal(signal.SIGPIPE)
-    yield
-    signal.signal(signal.SIGPIPE, before)
+@pytest.fixture
+def make_saved(tmp_path: Path, tiny_image: Callable[..., str]) -> Iterator[Callable[..., Saved]]:
+    """Makes apps with data and without an edge, and takes them away again."""
+    made: list[Saved] = []
+
+    def one(**more: object) -> Saved:
+        name = f"s{os.getpid()}-{next(_numbers)}"
+        made.append(Saved(name, tmp_path, tiny_image(), **more))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield one
+    for app in made:
+        app.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import multiprocessing
 import os
@@ -23,23 +24,54 @@ from sqlalchemy.exc import DBAPIError
 
 from app_factory import create_app
 from cluster import Cluster, children
-from foodbudget import db, schema
+from foodbudget import address, db, schema
 from foodbudget.database import Database
 from foodbudget.errors import BusyError, DatabaseError, DownError, StandbyError
 from foodbudget.models import Base, User
 from foodbudget.postgres import WRITE_LOCK, Postgres
 from foodbudget.standby import Standby
-from tests.app import test_pages
+from tests.app import (
+    test_api,
+    test_commands,
+    test_data,
+    test_edge,
+    test_foods,
+    test_migrations,
+    test_pages,
+)
+from tests.app import test_sessions, test_settings
 from tests.app.browser import PASSWORD, Browser
+from tests.app.conftest import cheap_passwords
+from tests.app.test_api import program
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 15.0
 # 3 s and what a busy machine adds; below the 5 s after which the health check gives up
 SOON = 4.5
+LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
 MakeApp = Callable[..., Flask]
+# fixtures, for the tests that come along
+__all__ = ["cheap_passwords", "program"]
 
-# every page, as on SQLite: the same tests with the fixtures below
-globals().update({name: one for name, one in vars(test_pages).items() if name.startswith("test_")})
+# all that has to do with the database, as on SQLite: the same tests with the fixtures below
+for module in (
+    test_pages,
+    test_foods,
+    test_data,
+    test_api,
+    test_sessions,
+    test_settings,
+    test_edge,
+):
+    stem = module.__name__.rpartition(".test_")[2]
+    for name, one in vars(module).items():
+        if name.startswith("test_") and {"app", "ada", "make_app", "program"} & {
+            *inspect.signature(one).parameters
+        }:
+            globals()[f"test_{stem}_{name.removeprefix('test_')}"] = one
+
+
+test_an_account_is_limited = test_edge.test_an_account_is_limited
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +129,7 @@ def do(cluster: Cluster, url: str, *statements: str) -> None:
 
 def test_the_pages_are_tried_here(app: Flask) -> None:
     """The tests of the pages came along, and their app is on PostgreSQL."""
-    assert "test_purchase_from_start_to_end" in globals()
+    assert "test_pages_purchase_from_start_to_end" in globals()
     assert isinstance(db.of(app), Postgres)
 
 
@@ -106,11 +138,25 @@ def test_migrations_make_what_the_models_say(app: Flask) -> None:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
+def test_a_database_of_the_first_version_is_brought_up(cluster: Cluster, url: str) -> None:
+    """Its rows are kept, and what the code of then asks is answered on the tables of now."""
+    database = db.at(address.parse(url), Standby(None))
+    with database.write_connection() as connection:
+        test_migrations.upgrade(connection, "0001")
+        for query in test_migrations.QUERIES["0001"][:3]:
+            connection.execute(text(query))
+    assert schema.migrate(database) == ("0001", schema.HEAD)
+    assert look(cluster, url, "SELECT food, price FROM purchases") == [("Rye", 420)]
+    with database.write_connection() as connection:
+        for query in test_migrations.QUERIES["0001"][3:]:
+            connection.execute(text(query))
+    database.close()
+
+
 def test_limits_of_a_connection(app: Flask) -> None:
     """Nothing waits for ever: not for a lock, not for a statement, not for who vanished."""
-    names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
     with db.of(app).read_connection() as connection:
-        found = [connection.scalar(text(f"SHOW {name}")) for name in names]
+        found = [connection.scalar(text(f"SHOW {name}")) for name in LIMITS]
         found.append(connection.scalar(text("SHOW transaction_isolation")))
     assert found == ["10s", "30s", "30s", "repeatable read"]
 
@@ -180,7 +226,7 @@ def until(true: Callable[[], bool], deadline: float = DEADLINE) -> None:
         (
             "CREATE TABLE alembic_version AS SELECT '0000' AS version_num",
             "0000",
-            "is at 0000, this release needs 0001; `python -m flask migrate`",
+            "is at 0000, this release needs 0002; `python -m flask migrate`",
         ),
     ],
 )
@@ -208,8 +254,8 @@ def test_migrate_by_hand(make_app: MakeApp, tmp_path: Path) -> None:
         schema.migrate(db.of(app))
     gate.unlink()
     runner = app.test_cli_runner()
-    assert runner.invoke(args=["migrate"]).output == "schema empty -> 0001\n"
-    assert runner.invoke(args=["migrate"]).output == "schema 0001: is so\n"
+    assert runner.invoke(args=["migrate"]).output == "schema empty -> 0002\n"
+    assert runner.invoke(args=["migrate"]).output == "schema 0002: is so\n"
 
 
 def test_failed_migration_leaves_the_database_as_it_was(
@@ -239,6 +285,48 @@ def test_a_migration_may_take_its_time(app: Flask) -> None:
         assert connection.scalar(text("SHOW statement_timeout")) == "0"
     with database.write_connection() as connection:
         assert connection.scalar(text("SHOW statement_timeout")) == "30s"
+
+
+def test_who_starts_a_migration_may_limit_it(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libpq's own variable counts beside the app's limits, and a migration keeps to it."""
+    monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=2s -c statement_timeout=7s")
+    database = db.of(make_app())
+    with database.write_connection() as connection:
+        database.lift_limits(connection)
+        found = [connection.scalar(text(f"SHOW {name}")) for name in LIMITS]
+    assert found == ["2s", "7s", "30s"]
+
+
+def test_schema_and_check(make_app: MakeApp, cluster: Cluster, url: str) -> None:
+    """Both only look: at nothing, at one's own tables, at those of others."""
+    gate = make_app(HOMEPORT_STANDBY="/")
+    assert test_commands.typed(gate, "schema") == (0, f"empty {schema.HEAD}\n")
+    code, said = test_commands.typed(gate, "check")
+    assert code == 1 and "the database is empty" in said
+    assert look(cluster, url, "SELECT * FROM pg_tables WHERE schemaname = 'public'") == []
+    app = make_app()
+    Browser(app.test_client()).sign_up().buy()
+    assert test_commands.typed(app, "schema") == (0, f"{schema.HEAD} {schema.HEAD}\n")
+    code, said = test_commands.typed(app, "check")
+    assert code == 0 and "users 1, purchases 1, foods 1, budgets 0: all can be read" in said
+    do(cluster, url, "UPDATE alembic_version SET version_num = '0001'")
+    assert test_commands.typed(app, "schema") == (0, f"0001 {schema.HEAD}\n")
+    assert test_commands.bare(url, "schema") == (0, f"0001 {schema.HEAD}\n")
+    do(cluster, url, "ALTER TABLE purchases DROP CONSTRAINT fk_purchases_user_id")
+    do(cluster, url, "ALTER TABLE sessions DROP CONSTRAINT fk_sessions_user_id")
+    do(cluster, url, "DELETE FROM users", "UPDATE alembic_version SET version_num = '0002'")
+    code, said = test_commands.typed(app, "check")
+    assert code == 1 and "rows of purchases that belong to nobody: 1" in said
+    do(cluster, url, "DROP TABLE budgets")
+    code, said = test_commands.typed(app, "check")
+    assert code == 1 and 'relation "budgets" does not exist' in said
+    cluster.stop()
+    for command in ("schema", "check"):
+        code, said = test_commands.typed(app, command)
+        assert code == 78 and "Traceback" not in said
+        assert test_commands.bare(url, command)[0] == 78
 
 
 def test_standby_on_nothing_makes_nothing(
@@ -482,7 +570,7 @@ def test_gunicorn_from_start_to_end(cluster: Cluster, url: str, tmp_path: Path) 
         server.process.terminate()
         out, err = server.process.communicate(timeout=DEADLINE)
     assert (server.process.returncode, err) == (0, "")
-    assert len(re.findall("made schema 0001 in the empty the PostgreSQL", out)) == 1
+    assert len(re.findall("made schema 0002 in the empty the PostgreSQL", out)) == 1
     assert "started without the database" in out
     assert "Traceback" not in out and cluster.password not in out
     connected = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'myfoodbudget'"

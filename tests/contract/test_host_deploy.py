@@ -15,7 +15,7 @@ from homeport.errors import NoSuchRelease
 from homeport.host import prepare, read
 from homeport.host.engine import Engine
 from homeport.model import DeployRules, Smoke, Web
-from tinyapp.driver import VOLUMES, WEB, WORKER, Page, Tiny, docker, wait
+from tinyapp.driver import VOLUMES, WEB, WORKER, Page, Tiny, docker, the_edge, wait
 
 pytestmark = pytest.mark.docker
 MakeApp = Callable[..., Tiny]
@@ -49,11 +49,18 @@ class Traffic:
             if page.status != 200:
                 self.bad.append(f"{page.status} {page.headers}")
 
+    def _more(self) -> None:
+        """Wait until ten more have been asked: on a busy machine few are asked in a short run."""
+        now = self.asked
+        wait(lambda: self.asked > now + 10, "traffic", 20)
+
     def __enter__(self) -> Traffic:
         self._thread.start()
+        self._more()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._more()
         self._stop.set()
         self._thread.join(30)
 
@@ -70,7 +77,7 @@ def identity(app: Tiny) -> dict[str, Any]:
     volume, network = engine.volume(f"{app.name}_keep"), engine.network(f"{app.name}_default")
     assert volume is not None and network is not None
     folder = (app.paths.folder / "data").stat()
-    edge = (engine.inspect("homeport-edge") or {})["Id"]
+    edge = (engine.inspect(the_edge()) or {})["Id"]
     return {
         "volume": volume["CreatedAt"],
         "network": network["Id"],
@@ -80,7 +87,7 @@ def identity(app: Tiny) -> dict[str, Any]:
 
 
 ORDER = {
-    "overlap": ("start", "healthy", "handover", "drain", "retire", "pin", "watch", "mark"),
+    "overlap": ("start", "healthy", "handover", "pin", "watch", "drain", "retire", "mark"),
     "single-writer": ("standby", "start", "healthy", "hold", "drain", "retire", "lift", "handover"),
     "recreate": ("hold", "drain", "retire", "start", "healthy", "handover", "pin", "watch"),
 }
@@ -140,6 +147,20 @@ def test_going_back(make_app: MakeApp) -> None:
     assert app.run("rollback", release=second).outcome == "already-live"
     strange = app.run("rollback", release="r0099")
     assert strange.code == 32 and first in strange.problems[0]["why"]
+
+
+def test_several_workers_go_and_come_back_together(make_app: MakeApp) -> None:
+    """Each container of a worker moves with its release, and only the committed slot's restart."""
+    many = "    deploy: {replicas: 2, restart_policy: {condition: on-failure, max_attempts: 3}}\n"
+    rules = DeployRules(handover="overlap", start=5.0, drain=2.0)
+    app = make_app("many", compose=WEB + WORKER + many + VOLUMES, rules=rules)
+    first, second = app.deploy("v1").release, app.deploy("v2").release
+    assert app.run("rollback").outcome == "rolled-back"
+    names = [f"{app.name}-r0001-{one}" for one in ("web-1", "worker-1", "worker-2")]
+    assert (app.running(), app.serves()) == (names, first)
+    assert [app.policy(one) for one in names] == ["unless-stopped", "on-failure", "on-failure"]
+    gone = [name for name in app.containers() if second.split("-")[0] in name]
+    assert [app.policy(one) for one in gone] == ["no"] * 3
 
 
 def test_a_release_that_is_not_good_does_not_go_live(make_app: MakeApp) -> None:
@@ -315,7 +336,7 @@ def test_plan_changes_nothing(settled: Tiny) -> None:
         }
         mine = ("-q", "--filter", f"label=homeport.app={settled.name}")
         kept = docker("network", "ls", *mine), docker("volume", "ls", *mine)
-        shown = docker("inspect", "homeport-edge", "--format", "{{.Id}}{{.State.StartedAt}}")
+        shown = docker("inspect", the_edge(), "--format", "{{.Id}}{{.State.StartedAt}}")
         return files, docker_, kept, shown
 
     before = world()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from homeport.errors import ImageMissing, UsageError
-from homeport.host import doors
+from homeport.errors import Frozen, ImageMissing, UsageError
+from homeport.host import doors, read, scripts
 from homeport.model import DeployRules
 from tinyapp.driver import Tiny
 
@@ -51,8 +51,23 @@ def test_deploy_wants_an_image_it_can_pull(app: Tiny, capsys: pytest.CaptureFixt
     assert app.paths.link.read_text() == before
 
 
+def test_a_freeze_keeps_deploys_out_until_it_is_lifted(
+    app: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever sits at the host can stop the pipeline there too, and let it go on."""
+    assert doors.main("freeze", app.name, ["bad", "colours"]) == 0
+    assert "deploys are refused" in capsys.readouterr().out
+    frozen = read.status(app.context("status"))["frozen"]
+    assert frozen["why"] == "bad colours" and frozen["who"].endswith("@host")
+    assert app.run("deploy", "v1", force=True).code == Frozen.code
+    assert doors.main("unfreeze", app.name, ["now"]) == UsageError.code
+    assert doors.main("unfreeze", app.name, []) == 0
+    assert "possible again" in capsys.readouterr().out
+    assert read.status(app.context("status"))["frozen"] is None
+
+
 def test_every_script_is_a_shell_script(app: Tiny) -> None:
     """What was hung up parses."""
-    for name in ("deploy", "rollback", "health-check"):
+    for name in scripts.DOORS:
         path = app.paths.folder / "scripts" / name
         assert subprocess.run(["sh", "-n", str(path)], check=False).returncode == 0

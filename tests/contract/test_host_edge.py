@@ -19,18 +19,19 @@ from typing import Any
 
 import pytest
 
+from homeport.core import caddy
 from homeport.core import edge as edges
 from homeport.core import link as links
 from homeport.core.policy import version
 from homeport.errors import HostFault
 from homeport.host import ops_traffic
 from homeport.host.context import Context
-from homeport.host.edge import NAME, Edge
+from homeport.host.edge import Edge
 from homeport.host.engine import Engine
 from homeport.host.paths import Paths
 from homeport.host.store import Store
 from homeport.model import Request
-from tinyapp.driver import Page, ask, docker, wait
+from tinyapp.driver import Page, ask, docker, the_edge, wait
 
 pytestmark = pytest.mark.docker
 
@@ -151,7 +152,7 @@ def test_a_large_post_survives_a_hold(site: Site) -> None:
     """A body of 1 MB, many times the edge's buffer, arrives whole and once after the hold."""
     address = site.slot("r0001")
     site.hold()
-    bodies = [secrets.token_bytes(1_000_000), b"small", secrets.token_bytes(edges.BUFFER + 1)]
+    bodies = [secrets.token_bytes(1_000_000), b"small", secrets.token_bytes(caddy.BUFFER + 1)]
     waiting = [site.send("/", body) for body in bodies]
     time.sleep(0.4)
     assert not any(one.done() for one in waiting)
@@ -300,7 +301,8 @@ def test_handover_from_socket_to_tcp_and_back(
     finally:
         engine.remove(container)
         site.apply()
-        docker("network", "disconnect", "-f", network, NAME)
+        # an app that stays keeps its network at the edge: what serves may be reached there
+        docker("network", "disconnect", "-f", network, the_edge())
         docker("network", "rm", network)
 
 
@@ -366,9 +368,9 @@ def test_a_planted_link_to_the_admin_socket_gets_nothing(site: Site, context: Co
 def test_the_edge_is_new_enough_and_small(site: Site) -> None:
     """Caddy is 2.11.4 or newer, and at rest well within its 60 MB."""
     engine = Engine()
-    code, text = engine.run_in(NAME, ["caddy", "version"])
+    code, text = engine.run_in(the_edge(), ["caddy", "version"])
     assert code == 0 and version(text.split()[0]) >= edges.LEAST
-    pid = (engine.inspect(NAME) or {})["State"]["Pid"]
+    pid = (engine.inspect(the_edge()) or {})["State"]["Pid"]
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     rss = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
     print(f"edge: {rss / 1024:.1f} MB resident")
@@ -377,26 +379,26 @@ def test_the_edge_is_new_enough_and_small(site: Site) -> None:
 
 def test_the_edge_keeps_to_itself(site: Site) -> None:
     """Its root is read-only, its capabilities are gone but one; links are not its to write."""
-    seen = (Engine().inspect(NAME) or {})["HostConfig"]
+    seen = (Engine().inspect(the_edge()) or {})["HostConfig"]
     assert seen["ReadonlyRootfs"] and seen["CapDrop"] == ["ALL"]
     assert [one.removeprefix("CAP_") for one in seen["CapAdd"]] == ["NET_BIND_SERVICE"]
     assert seen["RestartPolicy"]["Name"] == "always"
-    code, _ = Engine().run_in(NAME, ["touch", f"{links.RUN}/{site.name}/live"])
+    code, _ = Engine().run_in(the_edge(), ["touch", f"{links.RUN}/{site.name}/live"])
     assert code != 0
 
 
 def test_what_a_run_changes_at_the_edge(site: Site, free_port: int) -> None:
     """Nothing where nothing differs; a load for a setting; a new container for a new port."""
     assert site.apply() == ""
-    container = (Engine().inspect(NAME) or {})["Id"]
+    container = (Engine().inspect(the_edge()) or {})["Id"]
     assert site.apply(hold=9.0) == "load"
-    assert (Engine().inspect(NAME) or {})["Id"] == container
+    assert (Engine().inspect(the_edge()) or {})["Id"] == container
     address = site.slot("r0001")
     site.store.write_link(address)
     assert site.ask().status == 200
     old, site.port = site.port, free_port
     assert site.apply() == "recreate"
-    assert (Engine().inspect(NAME) or {})["Id"] != container
+    assert (Engine().inspect(the_edge()) or {})["Id"] != container
     assert site.ask().status == 200
     assert free_port in site.edge.facts().ports
     site.port = old
@@ -407,7 +409,7 @@ def test_an_edge_that_went_away_comes_back(site: Site) -> None:
     """Killed, it is seen so and in flight is unknown; started, it serves over what was left."""
     address = site.slot("r0001")
     site.store.write_link(address)
-    docker("kill", "-s", "KILL", NAME)
+    docker("kill", "-s", "KILL", the_edge())
     wait(lambda: not site.edge.facts().running, "the edge is down")
     assert site.edge.in_flight(address) is None
     assert site.apply() == "start"
@@ -436,15 +438,16 @@ def test_the_edge_is_not_changed_while_another_app_holds(site: Site, host_root: 
 
 
 def test_a_configuration_the_edge_refuses_is_a_fault(site: Site) -> None:
-    """Caddy's own words come back where it does not accept what it is told."""
+    """Caddy's own words come back where it does not accept what it is told; all is as before."""
     facts = site.edge.facts()
     entry = {**site.entry(), "hold": 1e300}
     wanted = edges.wanted(facts, site.name, entry)
     with pytest.raises(HostFault) as caught:
         site.edge.apply("load", wanted, lambda: None)
     problem = caught.value.problems[0]
-    assert "refused /load" in problem.what and problem.why and NAME in problem.mend
-    assert site.apply() == "load"
+    assert "refused /load" in problem.what and problem.why and the_edge() in problem.mend
+    assert site.edge.facts() == facts and facts.current
+    assert site.apply() == ""
 
 
 def test_an_app_that_leaves_takes_its_site_along(site: Site) -> None:
@@ -454,8 +457,10 @@ def test_an_app_that_leaves_takes_its_site_along(site: Site) -> None:
     site.edge.apply(wanted.change, wanted, lambda: None)
     if sites:
         assert site.ask().status == 404
-    none = edges.Wanted(change="recreate", cause="the last one left")
-    site.edge.apply(none.change, none, lambda: None)
+    for other in sites:
+        edge = Edge(Paths(other, site.paths.root), Engine())
+        gone = edges.wanted(edge.facts(), other, None)
+        edge.apply(gone.change, gone, lambda: None)
     assert not site.edge.facts().exists
     with pytest.raises((OSError, http.client.HTTPException)):
         site.ask()

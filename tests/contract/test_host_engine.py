@@ -8,13 +8,15 @@ import secrets
 import socket
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from homeport.errors import HostFault, ImageMissing, RegistryError
-from homeport.host.engine import SOCKET, Engine, EngineError
+from homeport.host.engine import SOCKET, Engine
+from homeport.host.faults import EngineError
 from lab.images import Images
 from lab.registry import ensure_registry
 from tinyapp.driver import docker, wait
@@ -54,6 +56,11 @@ def network(engine: Engine) -> Iterator[str]:
 def running(engine: Engine, name: str) -> bool:
     """Whether a container runs."""
     return bool((engine.inspect(name) or {})["State"]["Running"])
+
+
+def restarts(engine: Engine, name: str) -> int:
+    """How often a container was started anew by its policy."""
+    return int((engine.inspect(name) or {})["RestartCount"])
 
 
 def test_info_is_that_of_the_engine(engine: Engine) -> None:
@@ -118,6 +125,37 @@ def test_restart_policies_as_compose_writes_them(
     engine.set_policy(container, policy)
     rule = (engine.inspect(container) or {})["HostConfig"]["RestartPolicy"]
     assert (rule["Name"], rule["MaximumRetryCount"]) == (name, count)
+
+
+def test_a_policy_ends_a_crash_loop(engine: Engine, images: Images) -> None:
+    """A container that crashes at once, over and over, loses its policy at whichever moment."""
+    for _ in range(3):
+        body = {
+            "Image": images.python,
+            "Cmd": ["sh", "-c", "exit 3"],
+            "HostConfig": {"RestartPolicy": {"Name": "always"}},
+        }
+        name = engine.create(f"homeport-contract-{secrets.token_hex(4)}", body)
+        try:
+            engine.start(name)
+            wait(lambda: restarts(engine, name) >= 2, "two restarts")
+            engine.set_policy(name, "no")
+            seen = engine.inspect(name) or {}
+            assert seen["HostConfig"]["RestartPolicy"]["Name"] == "no"
+            engine.stop(name, 0)
+            assert not (engine.inspect(name) or {})["State"]["Running"]
+        finally:
+            engine.remove(name)
+
+
+def test_a_command_that_hangs_is_not_waited_for(engine: Engine, container: str) -> None:
+    """Whoever asked goes on after so many seconds of silence, and so does the client."""
+    engine.start(container)
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError):
+        engine.run_in(container, ["sleep", "30"], 1.0)
+    assert time.monotonic() - begun < 10
+    assert engine.run_in(container, ["echo", "well"], 10.0) == (0, "well\n")
 
 
 def test_files_go_in_and_come_out_with_their_owners(engine: Engine, container: str) -> None:
@@ -220,13 +258,13 @@ def test_what_the_engine_refuses_is_said_in_its_words(engine: Engine, images: Im
 
 
 def test_no_engine_is_a_fault_of_the_host(tmp_path: Path) -> None:
-    """Where nobody listens, every call says that the Docker Engine does not answer."""
+    """Where nobody listens, every call says that there is no Docker Engine."""
     nobody = Engine(str(tmp_path / "docker.sock"))
     for call in (nobody.info, lambda: nobody.stream("GET", "/info")):
         with pytest.raises(HostFault) as caught:
             call()
-        assert "does not answer" in caught.value.problems[0].what
-        assert "docker info" in caught.value.problems[0].mend
+        assert "there is no Docker Engine" in caught.value.problems[0].what
+        assert "systemctl enable --now docker" in caught.value.problems[0].mend
 
 
 class Relay:

@@ -131,6 +131,24 @@ def test_killed_in_its_watch(app: Tiny) -> None:
     assert end is not None and end.end is not None and end.end["outcome"] == "deployed"
 
 
+def test_killed_with_its_guardian(app: Tiny) -> None:
+    """Both die while requests wait: whoever follows the run has it recovered, and gets its end."""
+    run = start(app, app.request("deploy", "v2"))
+    pid = executor_of(app, run)
+    wait(lambda: app.link() == app.hold, "the hold")
+    for one in (parent(pid), pid):
+        os.kill(one, signal.SIGKILL)
+    out, since = io.BytesIO(), time.monotonic()
+    assert detach.follow(app.paths, run, out) == 1
+    print(f"told of its end {time.monotonic() - since:.2f} s after both were killed")
+    verdict = json.loads(out.getvalue().splitlines()[-1])
+    assert (verdict["outcome"], verdict["run"]) == ("failed", run)
+    assert app.ask(timeout=5).told()["version"] == "v1"
+    wait(lambda: Lock(app.paths.lock).held() == {}, "the recovery ended")
+    assert Store(app.paths).history().unfinished == ()
+    assert app.running() == [app.web_of("r0001-")] == list(app.containers())
+
+
 def test_two_boots_in_a_watch_take_the_release_back(app: Tiny) -> None:
     """A release under which the host goes down twice before its watch is over is taken back."""
     run = start(app, app.request("deploy", "v2", monitor=20.0))
@@ -146,6 +164,7 @@ def test_two_boots_in_a_watch_take_the_release_back(app: Tiny) -> None:
     assert app.ask().told()["version"] == "v1"
     end = Store(app.paths).history().run(run)
     assert end is not None and end.end is not None and end.end["outcome"] == "taken-back"
+    assert "two boots without a finished watch" in end.end["sentence"], "the cause is hidden"
     assert app.running() == [app.web_of("r0001-")]
 
 

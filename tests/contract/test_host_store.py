@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,13 +11,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from homeport import wire
 from homeport.errors import Busy, HostFault
+from homeport.host import agent
 from homeport.host.paths import Paths, point, write
 from homeport.host.store import BALLAST, Lock, Store
-from homeport.model import Release, Settings
+from homeport.model import Release, Request, Settings
 from tinyapp.driver import wait
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -139,7 +143,8 @@ def test_releases_are_whole_or_not_there(store: Store) -> None:
     (store.paths.releases / ".r0005-1a2b3c4.new").mkdir()
     assert store.releases() == (release(1), release(2), release(10))
     assert store.env_file(release(2)).stat().st_mode & 0o777 == 0o600
-    assert json.loads(store.compose_file(release(2)).read_text()) == {"services": {}}
+    kept = store.paths.releases / release(2).id / "compose.json"
+    assert json.loads(kept.read_text()) == {"services": {}}
 
 
 def test_a_release_can_be_written_again_and_dropped_twice(store: Store) -> None:
@@ -312,3 +317,51 @@ def test_a_lock_file_of_garbage_still_locks(paths: Paths) -> None:
     lock.release()
     other.take({"run": "b"})
     other.release()
+
+
+# --- a disk that can only be read ----------------------------------------------------------------
+def answered(verb: str) -> list[dict[str, Any]]:
+    """What the agent's door says to a verb."""
+    out = io.BytesIO()
+    agent.main(wire.encode(Request(verb, "kept")), io.BytesIO(), out)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_disk_that_can_only_be_read_is_called_so(
+    full_disk: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changes is refused as a fault of the host, not of its setup; what reads goes on."""
+    root = full_disk.paths.root
+    monkeypatch.setenv("HOMEPORT_ROOT", str(root))
+    full_disk.paths.sockets.mkdir(parents=True)
+    full_disk.append({"k": "begin", "run": "one", "verb": "freeze"})
+    subprocess.run([*SUDO, "mount", "-o", "remount,ro", str(root)], check=True)
+    verdict = answered("recover")[-1]
+    assert (verdict["code"], verdict["problems"][0]["mend"][:15]) == (60, "homeport doctor")
+    assert "can only be read" in verdict["sentence"]
+    data, verdict = answered("history")
+    assert [one["run"] for one in data["data"]] == ["one"] and verdict["code"] == 0
+
+
+def test_what_dead_runs_left_half_made_goes(store: Store, paths: Paths) -> None:
+    """And nothing else: neither what is whole, nor what an upload writes meanwhile."""
+    for folder in (paths.releases, paths.backups, paths.sockets, paths.slot("r0001")):
+        folder.mkdir(parents=True, exist_ok=True)
+    store.write_release(release(1), {}, "", "")
+    kept = paths.backups / ".sent.new", paths.backups / "20260101T000000-abcd"
+    left = (
+        *(paths.releases / f".{release(2).id}.{end}" for end in ("new", "gone")),
+        paths.backups / ".20260102T000000-abcd.new",
+        paths.backups / ".scratch-20260102T000000-abcd",
+    )
+    for one in (*left, kept[1]):
+        (one / "deep").mkdir(parents=True)
+    torn = paths.sockets / ".live.new", paths.folder / ".current.new", paths.folder / "..env.new"
+    for path in (*torn[::2], kept[0], paths.slot("r0001") / "app.sock"):
+        path.write_text("half")
+    torn[1].symlink_to("releases/nowhere")
+    store.sweep()
+    assert not [one for one in (*left, *torn) if one.exists() or one.is_symlink()]
+    assert all(one.exists() for one in (*kept, paths.slot("r0001") / "app.sock"))
+    assert [one.id for one in store.releases()] == [release(1).id]
+    store.sweep()

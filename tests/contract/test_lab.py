@@ -197,6 +197,16 @@ def test_up_again_changes_nothing_and_is_quick(host: LabHost) -> None:
         hosts.up(host.name, other)
 
 
+def test_a_host_without_a_key_yet_is_passed_over(host: LabHost) -> None:
+    """One that is just booting has none: it is not listed, and the others are."""
+    hosts.run(host, ["mv", hosts.HOST_KEY, "/root/key"])
+    try:
+        assert host.name not in [other.name for other in hosts.listing()]
+    finally:
+        hosts.run(host, ["mv", "/root/key", hosts.HOST_KEY])
+    assert host.name in [other.name for other in hosts.listing()]
+
+
 def test_the_command_lists_what_runs(host: LabHost, capsys: pytest.CaptureFixture[str]) -> None:
     """`list --json` on stdout is data and names key, address and host key."""
     assert main(["list", "--json"]) == 0

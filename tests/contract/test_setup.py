@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Iterator
@@ -40,6 +41,7 @@ def a_person(host: LabHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "homeport.toml").write_text(
         'app = "shop"\ncompose = "c.yml"\n[secrets]\nnames = ["SECRET_KEY"]\n'
+        '[backup]\nschedule = "03:30"\n'
     )
     (tmp_path / "c.yml").write_text("services: {web: {image: '${IMAGE:?which}'}}\n")
 
@@ -91,31 +93,68 @@ def test_a_person_who_is_not_there_agrees_to_nothing(host: LabHost) -> None:
 def test_setup_makes_what_a_deploy_needs_and_only_once(
     host: LabHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """User, group, folders, modes, key, boot hook; the second time nothing is made again."""
+    """User, group, folders, modes, key, hook, schedule; the second time nothing is made again."""
     assert setup(host, "--yes", "--host-key", host.host_key) == 0
     err = capsys.readouterr().err
     assert "as good as root" in err and "SECRET_KEY=…" in err and "IMAGE=…" in err
     assert "raspberry" not in err
-    state = "stat -c '%U %a %n' /opt/homeport/run /opt/shop /opt/shop/app.env /opt/homeport/.ssh"
+    assert "makes the backups that are due:\n    of shop: daily at 03:30" in err
+    names = "homeport/run shop shop/backups shop/app.env homeport/.ssh"
+    state = f"cd /opt && stat -c '%U %a %n' {names}"
     assert on(host, state).splitlines() == [
-        "homeport 700 /opt/homeport/run",
-        "homeport 755 /opt/shop",
-        "homeport 600 /opt/shop/app.env",
-        "homeport 700 /opt/homeport/.ssh",
+        "homeport 700 homeport/run",
+        "homeport 755 shop",
+        "homeport 700 shop/backups",
+        "homeport 600 shop/app.env",
+        "homeport 700 homeport/.ssh",
     ]
     assert "docker" in on(host, "id -nG homeport").split()
-    assert on(host, "cat /opt/homeport/boot-hook") == f"{host.flavour}\n"
+    for hook in ("boot-hook", "schedule-hook"):
+        assert on(host, f"cat /opt/homeport/{hook}") == f"{host.flavour}\n"
+    # before the first deploy there is no agent, and nothing to do
+    assert on(host, "su homeport -c /opt/homeport/schedule; echo $?") == "0\n"
     if host.flavour == "systemd":
         assert on(host, "systemctl is-enabled homeport-boot.service") == "enabled\n"
         assert "Linger=yes" in on(host, "loginctl show-user homeport")
+        asked = "systemctl is-{} homeport-schedule.timer"
+        assert on(host, asked.format("enabled")) == "enabled\n"
+        assert on(host, asked.format("active")) == "active\n"
     else:
-        assert on(host, "crontab -l -u homeport") == "@reboot /opt/homeport/boot\n"
+        assert on(host, "crontab -l -u homeport").splitlines() == [
+            "@reboot /opt/homeport/boot",
+            "*/15 * * * * /opt/homeport/schedule",
+        ]
     on(host, "echo KEEP=me > /opt/shop/app.env; chown 10001 /opt/shop/data")
     assert setup(host, "--yes", "--host-key", host.host_key) == 0
     assert ": made" not in capsys.readouterr().err
     assert on(host, "cat /opt/shop/app.env; stat -c %u /opt/shop/data") == "KEEP=me\n10001\n"
     assert on(host, "wc -l < /opt/homeport/.ssh/authorized_keys") == "1\n"
     assert cli.main(["status", "--host", host.address]) == 0
+
+
+def test_a_boot_hook_that_was_taken_off_is_named_and_put_back(
+    host: LabHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """doctor looks at the unit or the cron line itself, not at what setup once wrote down."""
+    off = {
+        "systemd": "systemctl --quiet disable homeport-boot.service",
+        "cron": "crontab -r -u homeport",
+    }
+
+    def hook() -> str:
+        capsys.readouterr()
+        cli.main(["doctor", "--json", "--host", host.address])
+        found = json.loads(capsys.readouterr().out)
+        states = [str(one["state"]) for one in found if one["id"] == "boot-hook"]
+        assert states, found
+        return states[0]
+
+    assert setup(host, "--yes", "--host-key", host.host_key) == 0
+    assert hook() == "ok"
+    on(host, off[host.flavour])
+    assert hook() == "problem"
+    assert setup(host, "--yes", "--host-key", host.host_key) == 0
+    assert hook() == "ok"
 
 
 def test_without_docker_nothing_is_changed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import shutil
@@ -12,16 +11,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bench import images
-from bench.images import TOP
+from bench.images import MARK, TOP
 from bench.stage import Stage
 from lab import hosts
 from lab.images import ensure_images
 from lab.registry import ensure_registry
 from scenario import status
 
+#: `make test-power`: it takes minutes, and everything else besides it is tested without
+collect_ignore = [] if os.environ.get("HOMEPORT_POWER") else ["test_power.py"]
 KEEP = os.environ.get("HOMEPORT_KEEP_LAB", "") == "1"
-#: two checkouts on one machine may test at once, each on hosts of its own
-MARK = hashlib.sha256(str(TOP).encode()).hexdigest()[:4]
 
 
 def talk(line: str) -> None:
@@ -44,24 +43,34 @@ def versions() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def ships(versions: dict[str, str]) -> str:
+    """MyFoodBudget's image as it ships, on this machine, for broken versions on top of it."""
+    return images.production(talk)
+
+
+@pytest.fixture(scope="session")
 def plain_image() -> str:
     """The stranger's app in the lab's registry."""
     ref = f"{ensure_registry(talk)}/plain:latest"
     source = TOP / "tests" / "e2e" / "plain_app"
     base = ensure_images(talk).python
     images.docker("build", "-q", "-t", ref, "--build-arg", f"BASE={base}", str(source))
-    images.docker("push", "-q", ref)
+    images.push(ref)
     return ref
 
 
 @pytest.fixture(scope="session")
 def stages() -> Iterator[Callable[[str], Stage]]:
-    """Flavour → its stage. All are taken down at the end, unless HOMEPORT_KEEP_LAB=1."""
+    """Flavour → its stage. All are taken down at the end, unless HOMEPORT_KEEP_LAB=1.
+
+    Each process has hosts of its own: what one test plants there must not meet another's.
+    """
     made: dict[str, Stage] = {}
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 
     def stage(flavour: str) -> Stage:
         if flavour not in made:
-            made[flavour] = patient(Stage.up(f"e2e-{MARK}-{flavour}", flavour, talk))
+            made[flavour] = patient(Stage.up(f"e2e-{MARK}-{worker}-{flavour}", flavour, talk))
         return made[flavour]
 
     yield stage

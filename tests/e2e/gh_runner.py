@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,8 +72,12 @@ class Around:
     environ: Mapping[str, str] = field(default_factory=dict)
     #: text that stands for other text in whatever a step is given or gives: a registry's address
     renamed: Mapping[str, str] = field(default_factory=dict)
+    #: a folder of programs that GitHub's machines have and this one need not
+    programs: Path | None = None
     matrix: Callable[[str, list[dict[str, Any]]], list[dict[str, Any]]] = lambda job, rows: rows
     skip: frozenset[str] = frozenset()
+    #: jobs that are not run again: they end as they did in an earlier run of the same commit
+    known: Mapping[str, Job] = field(default_factory=dict)
 
 
 @dataclass
@@ -113,8 +118,10 @@ def run_workflow(
         ready = [name for name, job in waiting.items() if all(n in done for n in _needs(job))]
         assert ready, f"{path.name}: {sorted(waiting)} wait for each other"
         for name in ready:
+            began = time.monotonic()
             done[name] = _run_job(path, flow, name, waiting.pop(name), around, given, done)
-            print(f"{path.name}: {name}: {done[name].result}", file=sys.stderr, flush=True)
+            ended = f"{done[name].result} after {time.monotonic() - began:.1f} s"
+            print(f"{path.name}: {name}: {ended}", file=sys.stderr, flush=True)
     return done
 
 
@@ -155,6 +162,8 @@ def _run_job(
         return Job(name, "skipped")
     if name in around.skip:
         return Job(name, "success")
+    if name in around.known:
+        return around.known[name]
     if "uses" in job:
         return _call(path, name, job, around, contexts)
     rows = _rows(job, contexts)
@@ -243,10 +252,11 @@ def _run_steps(
         contexts["secrets"] = {
             **contexts["secrets"],
             **own.get("secrets", {}),
-            "GITHUB_TOKEN": around.github["token"],
+            "GITHUB_TOKEN": _token(job, around),
         }
         contexts["runner"] = {**contexts["runner"], "temp": str(temp)}
-        contexts["github"] = {**contexts["github"], "job": name, "workspace": str(workspace)}
+        own_github = {"job": name, "workspace": str(workspace), "token": _token(job, around)}
+        contexts["github"] = {**contexts["github"], **own_github}
         contexts["env"] = {
             key: text(value)
             for one in (flow.get("env"), job.get("env"))
@@ -262,6 +272,12 @@ def _run_steps(
         if isinstance(job.get("environment"), dict):
             result.url = text(fill(job["environment"].get("url", ""), contexts, {}))
         return result
+
+
+def _token(job: Mapping[str, Any], around: Around) -> str:
+    """A job's token: it says in itself what it is good for, so that the played parts can refuse."""
+    grants = (job.get("permissions") or {}).items()
+    return around.github["token"] + ":" + ",".join(f"{name}={level}" for name, level in grants)
 
 
 def _walk(
@@ -358,8 +374,9 @@ def _bash(
     assert "${{" not in line, f"{name}: an expression inside a shell line: {line}"
     files = {one: work.file(one) for one in ("output", "env", "path", "step_summary")}
     github = contexts["github"]
+    programs = [str(work.around.programs)] if work.around.programs else []
     environ = {
-        "PATH": os.pathsep.join([*reversed(work.paths), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([*reversed(work.paths), *programs, os.environ["PATH"]]),
         "LANG": "C.UTF-8",
         **work.around.environ,
         **_variables(github, work),

@@ -4,15 +4,11 @@ and where figures go.
 
 from __future__ import annotations
 
-import fcntl
-import http.client
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,26 +17,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bench.images import TOP
+from bench import evidence
 from bench.stage import Ran, Stage
-from lab import hosts
+from homeport.core import link as links
 from lab.load import Load, Request, Result
-
-EVIDENCE = TOP / "build" / "evidence" / "scenarios.json"
 
 
 def note(**figures: object) -> None:
-    """Add figures to build/evidence/scenarios.json, whole or not at all; same keys are replaced."""
-    EVIDENCE.parent.mkdir(parents=True, exist_ok=True)
-    with open(EVIDENCE.with_suffix(".lock"), "w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        try:
-            known = json.loads(EVIDENCE.read_text())
-        except FileNotFoundError:
-            known = {}
-        fresh = EVIDENCE.with_suffix(".new")
-        fresh.write_text(json.dumps({**known, **figures}, indent=1, sort_keys=True) + "\n")
-        os.replace(fresh, EVIDENCE)
+    """Add figures to build/evidence/scenarios.json; same keys are replaced."""
+    evidence.add("scenarios", **figures)
 
 
 class Typed:
@@ -167,6 +152,29 @@ def status(stage: Stage) -> dict[str, Any]:
     return dict(stage.homeport("status", "--json").data)
 
 
+def busy(stage: Stage) -> bool:
+    """Whether a run goes on, or was left without an end."""
+    seen = status(stage)
+    return bool(seen["running"] or seen["unfinished"])
+
+
+def one_serves(stage: Stage) -> None:
+    """Exactly one release runs: the one the link names; no other would come back by itself."""
+    kind, slot = links.read(stage.app, stage.link())
+    assert kind == "release"
+    seen = containers(stage)
+    live = {name for name, one in seen.items() if one["Config"]["Labels"]["homeport.slot"] == slot}
+    assert stage.running() == sorted(live) and live
+    policies = {name: one["HostConfig"]["RestartPolicy"]["Name"] for name, one in seen.items()}
+    assert policies == {name: "unless-stopped" if name in live else "no" for name in seen}
+    told = status(stage)
+    assert told["healthy"] and told["release"].startswith(slot)
+    assert not told["unfinished"] and not told["running"]
+    assert not [text for text in told["warnings"] if "does not match its link" in text]
+    code, _, headers = stage.get("/load/read")
+    assert (code, headers["Homeport-Release"]) == (200, told["release"])
+
+
 def good_after(result: Result, moment: float) -> list[Request]:
     """Requests begun after a moment (wall-clock seconds) and answered well, by their end."""
     good = [r for r in result.requests if r.outcome == "ok" and result.wall(r.begun) >= moment]
@@ -212,60 +220,6 @@ def file_at_cut(stage: Stage, path: str) -> str:
         found = tar.extractfile(tar.getmembers()[0])
         assert found is not None
         return found.read().decode().strip()
-
-
-def boot(stage: Stage) -> float:
-    """Switch the power on; seconds from Docker's first answer to the app's, 0 if the app was first.
-
-    How long a machine takes to bring Docker up is not Homeport's; how long its apps take from
-    there on is.
-    """
-    seen: dict[str, float] = {}
-    over = threading.Event()
-    watchers = [
-        threading.Thread(target=_note_when, args=(over, seen, name, stage, ask), daemon=True)
-        for name, ask in (("docker", _docker_answers), ("app", _app_answers))
-    ]
-    for one in watchers:
-        one.start()
-    hosts.boot(stage.host)
-    for one in watchers:
-        one.join(90)
-    over.set()
-    if set(seen) != {"docker", "app"}:
-        raise AssertionError(f"90 s after the boot only {sorted(seen) or 'nothing'} answers")
-    return max(0.0, seen["app"] - seen["docker"])
-
-
-def _note_when(
-    over: threading.Event, seen: dict[str, float], name: str, stage: Stage, ask: Any
-) -> None:
-    while not over.is_set():
-        if ask(stage):
-            seen[name] = time.monotonic()
-            return
-        time.sleep(0.05)
-
-
-def _docker_answers(stage: Stage) -> bool:
-    argv = ["docker", "exec", stage.host.container, "docker", "version"]
-    return subprocess.run(argv, capture_output=True, timeout=60).returncode == 0
-
-
-def _app_answers(stage: Stage) -> bool:
-    """Whether a release answers, waiting in a hold as people's browsers would."""
-    connection = http.client.HTTPConnection(stage.host.address, 80, timeout=2)
-    try:
-        connection.connect()
-        connection.sock.settimeout(40)
-        connection.request("GET", "/load/read")
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status == 200 and answer.getheader("Homeport-Edge") is None
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def second_app(

@@ -138,15 +138,19 @@ def test_a_retried_job_follows_the_run_it_began(
     assert "| watch |" in job.summary()
 
 
+@pytest.mark.parametrize("verb", ["deploy", "rollback"])
 @pytest.mark.parametrize("held", ["missing", "wrong"])
-def test_the_hosts_key_comes_first(stage: Stage, folder: Path, held: str) -> None:
+def test_the_hosts_key_comes_first(
+    stage: Stage, folder: Path, versions: dict[str, str], held: str, verb: str
+) -> None:
     """Without the right host key nothing is sent, and the job is told where it comes from."""
     job = Job(stage, folder, "4")
     job.stage.env["HOMEPORT_HOST_KEY"] = ""
     if held == "wrong":
         other = stage.host.host_key.split()[1]
         job.stage.env["HOMEPORT_HOST_KEY"] = f"ssh-ed25519 {other[:-6]}{other[-6:].swapcase()}"
-    ran = job.types("rollback", "r0001", check=False)
+    wanted = {"deploy": versions["v1"], "rollback": "r0001"}[verb]
+    ran = job.types(verb, wanted, check=False)
     assert ran.code == (22 if held == "missing" else 23)
     assert "set the variable HOMEPORT_HOST_KEY" in ran.err and "::error " in ran.err
     assert job.outputs()["outcome"] == "failed" and "did not begin" in job.summary()

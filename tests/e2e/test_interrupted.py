@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench.booting import boot
 from bench.stage import Stage, until
 from homeport.core import journal as journals
 from homeport.core import link as links
@@ -14,14 +15,13 @@ from lab.load import Load, judge
 from scenario import (
     Before,
     Typed,
-    boot,
-    containers,
+    busy,
     file_at_cut,
     gap_after,
     identity,
     note,
+    one_serves,
     sending,
-    status,
     under_way,
 )
 
@@ -64,7 +64,7 @@ def test_a_killed_executor_leaves_the_old_release_serving(
     is_so = (identity(stage), stage.link())
     assert stage.homeport("recover", "--json").data["outcome"] == "nothing-to-do"
     assert (identity(stage), stage.link()) == is_so
-    _one_serves(stage)
+    one_serves(stage)
 
 
 @BOTH
@@ -85,7 +85,7 @@ def test_a_killed_controller_stops_nothing(stage: Stage, turns: Iterator[str]) -
     figures = judge(result, stage.audit())
     assert _kept(figures) == dict.fromkeys(_kept(figures), 0)
     assert figures["writer_changes"] == 1
-    _one_serves(stage)
+    one_serves(stage)
 
 
 def test_a_cut_cable_stops_nothing(stage: Stage, turns: Iterator[str]) -> None:
@@ -109,7 +109,7 @@ def test_a_cut_cable_stops_nothing(stage: Stage, turns: Iterator[str]) -> None:
     assert (ran.code, ran.data["sentence"]) == (0, told.data["sentence"])
     figures = judge(result, stage.audit())
     assert figures["lost_writes"] == figures["doubled_writes"] == 0
-    _one_serves(stage)
+    one_serves(stage)
 
 
 @BOTH
@@ -132,17 +132,17 @@ def test_after_a_power_cut_one_release_serves(
 
         seconds = boot(stage)
         note(**{f"boot_{flavour}_{point}_s": round(seconds, 2)})
-        until(lambda: not _busy(stage), 60, "the boot hook's end")
+        until(lambda: not busy(stage), 60, "the boot hook's end")
     result = load.stop()
     assert stage.link() == (at_cut if point == "committed" else before.link)
     figures = judge(result, stage.audit())
     assert figures["lost_writes"] == figures["doubled_writes"] == 0
     assert figures["acked_writes"]
-    _one_serves(stage)
+    one_serves(stage)
 
     again = stage.deploy(next(turns), "--monitor", "0s", "--force")
     assert again.data["outcome"] == "deployed"
-    _one_serves(stage)
+    one_serves(stage)
 
 
 def _kept(figures: dict[str, object]) -> dict[str, object]:
@@ -158,28 +158,6 @@ def _point(stage: Stage, before: Before, link: str) -> str:
     return "hold" if link == links.hold(stage.app) else "committed"
 
 
-def _busy(stage: Stage) -> bool:
-    seen = status(stage)
-    return bool(seen["running"] or seen["unfinished"])
-
-
 def _old_runs(stage: Stage, before: Before) -> bool:
     """Whether the old slot's container still runs, as seen past the cut cable."""
     return bool(set(stage.running()) & set(before.running))
-
-
-def _one_serves(stage: Stage) -> None:
-    """Exactly one release runs: the one the link names; no other would come back by itself."""
-    kind, slot = links.read(stage.app, stage.link())
-    assert kind == "release"
-    seen = containers(stage)
-    live = {name for name, one in seen.items() if one["Config"]["Labels"]["homeport.slot"] == slot}
-    assert stage.running() == sorted(live) and live
-    policies = {name: one["HostConfig"]["RestartPolicy"]["Name"] for name, one in seen.items()}
-    assert policies == {name: "unless-stopped" if name in live else "no" for name in seen}
-    told = status(stage)
-    assert told["healthy"] and told["release"].startswith(slot)
-    assert not told["unfinished"] and not told["running"]
-    assert not [text for text in told["warnings"] if "does not match its link" in text]
-    code, _, headers = stage.get("/load/read")
-    assert (code, headers["Homeport-Release"]) == (200, told["release"])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench import demo, speed, story
+from bench.images import MARK
 from bench.stage import Stage
 from lab.load_plan import MIX
 
@@ -19,7 +20,7 @@ ZERO = ("failed_edge", "answered_5xx", "answered_4xx", "lost_writes", "doubled_w
 @pytest.fixture(scope="module")
 def told(versions: dict[str, str]) -> Iterator[tuple[Stage, dict[str, Any]]]:
     """The story, played once: v1 → v2 → v3, which is refused → back to v1."""
-    stage = Stage.up("e2e-story", "systemd")
+    stage = Stage.up(f"e2e-{MARK}-story", "systemd")
     speed.log_commands(stage)
     yield stage, story.tell(stage, versions, lambda line: None)
     stage.down()

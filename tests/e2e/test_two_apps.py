@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bench.stage import Stage
-from homeport.core import link as links
 from lab import hosts
 from lab.load import Load, Result, holds_seen, judge
 from scenario import Before, Typed, note, second_app, sending, under_way
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.lab
 
 APP, PORT = "hello", 8081
 #: seconds from the new container's start until it listens: so long, at least, its app holds
-DELAY = 5
+DELAY = 9
 COMPOSE = """\
 services:
   web:
@@ -49,18 +48,16 @@ def test_neither_app_notices_the_other_s_deploy(
         hello.write_env({"START_DELAY": str(DELAY)})
         url = f"http://{stage.host.address}:{PORT}"
         mine = Load(stage.url, rate=50, seed=1, mix={"read": 1})
-        theirs = Load(url, rate=50, seed=2, mix={"read": 1}, paths={"read": "/"})
-        before, before_theirs = Before(stage), Before(hello)
+        theirs = Load(url, rate=25, seed=2, mix={"read": 1}, paths={"read": "/"})
+        before_theirs = Before(hello)
         with sending(mine), sending(theirs):
             under_way(mine)
-            under_way(theirs)
+            under_way(theirs, 150)
             moving = ("deploy", next(turns), "--json", "--monitor", "0s", "--force")
-            with Typed(stage, *moving) as typed:
-                before.reaches("starting")
-                # from here its handover is about as far off as the other's hold
-                with Typed(hello, "deploy", plain_image, "--json", "--monitor", "0s") as other:
-                    before_theirs.reaches("hold")
-                    assert stage.link() in (before.link, links.hold(stage.app)), "it came too late"
+            with Typed(hello, "deploy", plain_image, "--json", "--monitor", "0s") as other:
+                before_theirs.reaches("hold")
+                # its hold lasts longer than all of this one takes, however busy the machine is
+                with Typed(stage, *moving) as typed:
                     ran, other_ran = typed.wait(), other.wait()
             under_way(mine)
             under_way(theirs)

@@ -10,11 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "deploy" / "homeport"
-VOCABULARY = ("homeport.errors", "homeport.model", "homeport.wire")
+VOCABULARY = tuple(f"homeport.{one}" for one in ("backups", "errors", "model", "planned", "wire"))
 #: what is neither I/O nor a clock nor chance; anything else is refused to the core
 PURE = frozenset(
-    "__future__ ast collections copy dataclasses enum functools hashlib itertools json"
-    " math operator re shlex string textwrap types typing".split()
+    "__future__ ast base64 calendar collections copy dataclasses enum functools hashlib html"
+    " ipaddress itertools json math operator re shlex string textwrap types typing".split()
 )
 APP = ("app_factory", "config", "foodbudget")
 SSH = ("fabric", "paramiko", "invoke")
@@ -60,6 +60,10 @@ def broken(text: str, module: str, package: bool = False) -> list[str]:
             )
             if not own and top not in sys.stdlib_module_names:
                 found.append(f"{module} runs on a bare host and imports {name}")
+        # what they have in common goes into the image along with them
+        shared = inside(name, "homeport.inside.tables")
+        if inside(module, "homeport.inside") and top not in sys.stdlib_module_names and not shared:
+            found.append(f"{module} runs by itself in an app's image and imports {name}")
         if inside(module, "homeport.control") and inside(name, "homeport.host"):
             found.append(f"{module} is the controller and imports {name}")
         if top in SSH and module != "homeport.control.ssh":
@@ -103,6 +107,12 @@ def test_import_rules(module: str) -> None:
     """Core is pure, the host bare, the controller apart, and engine and app are strangers."""
     path = SOURCES[module]
     assert broken(path.read_text(), module, path.name == "__init__.py") == []
+
+
+@pytest.mark.parametrize("module", [one for one in SOURCES if inside(one, "homeport.inside")])
+def test_what_runs_in_images_is_read_by_old_pythons(module: str) -> None:
+    """An app's image may have Python 3.9, whatever the host has."""
+    ast.parse(SOURCES[module].read_text(), feature_version=(3, 9))
 
 
 #: a planted text, the module it stands in, and what must be said of it (or nothing)
@@ -149,6 +159,19 @@ PLANTED = [
         "homeport.host.x runs on a bare host and imports homeport.control.cli",
     ),
     ("import socket\nfrom homeport.core import plan", "homeport.host.x", ""),
+    (
+        "from homeport.core import plan",
+        "homeport.inside.x",
+        "homeport.inside.x runs by itself in an app's image and imports homeport.core.plan",
+    ),
+    ("import sqlite3, tarfile", "homeport.inside.x", ""),
+    ("from homeport.inside.tables import check", "homeport.inside.x", ""),
+    (
+        "from homeport.inside.snapshot import walk",
+        "homeport.inside.x",
+        "homeport.inside.x runs by itself in an app's image and imports"
+        " homeport.inside.snapshot.walk",
+    ),
     (
         "from homeport.host.engine import Engine",
         "homeport.control.x",

@@ -16,7 +16,23 @@ import pytest
 from homeport.control import cli, settings
 
 TOP = Path(__file__).resolve().parents[2]
-GUIDES = ("docs/ci.md", "docs/deployment-guide.md", "docs/lab.md")
+PAGES = (
+    *(
+        "ci",
+        "cli",
+        "compose",
+        "concepts",
+        "data",
+        "deployment-guide",
+        "homeport-toml",
+        "https",
+        "lab",
+        "offsite",
+        "security",
+    ),
+    *("myfoodbudget", "troubleshooting"),
+)
+GUIDES = tuple(f"docs/{name}.md" for name in PAGES)
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *GUIDES)
 README, CONTRIBUTING = (TOP.joinpath(name).read_text("utf-8") for name in DOCUMENTS[:2])
 STRANGER = TOP / "tests" / "e2e" / "strangerapp"

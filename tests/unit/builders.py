@@ -26,6 +26,7 @@ def release(
     mode: Mode = "single-writer",
     moving: tuple[str, ...] = ("web", "worker"),
     said: Settings | None = None,
+    schema: str = "",
 ) -> Release:
     """Release 3 is ``r0003-3333333`` with the image ``reg/shop@sha256:3333333``."""
     said = said or settings()
@@ -42,6 +43,7 @@ def release(
         moving=moving,
         created=float(number),
         settings=said,
+        schema=schema,
         policies={name: "unless-stopped" for name in moving},
     )
 

@@ -272,6 +272,14 @@ def test_evidence_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["bench.json"]
 
 
+def test_parts_of_one_measurement_come_together(tmp_path: Path) -> None:
+    """What is added keeps what was there, and replaces what has its name."""
+    evidence.add("trust", tmp_path, one=1, two=2)
+    path = evidence.add("trust", tmp_path, two=3)
+    written = json.loads(path.read_text())
+    assert (written["one"], written["two"], written["commit"]) == (1, 3, evidence.commit())
+
+
 def test_evidence_keeps_its_own_keys(tmp_path: Path) -> None:
     """A measurement cannot pass off another machine or day as its own."""
     with pytest.raises(ValueError, match="date"):

@@ -16,7 +16,7 @@ import pytest
 from homeport.control import cli, init, survey
 from homeport.control.context import Context, parse_host
 from homeport.control.setup import read_public
-from homeport.errors import UsageError
+from homeport.errors import Internal, UsageError
 from homeport.model import HostAddress
 
 BASE = HostAddress("pi.local", "homeport", 2222)
@@ -65,7 +65,12 @@ def test_options_stand_before_or_after_the_verb() -> None:
         (["deplyo"], "did you mean homeport deploy?"),
         (["--host", "status", "stats"], "did you mean homeport status?"),
         (["fly"], "homeport --help"),
-        (["status", "--jsn"], "homeport"),
+        (["status", "--jsn"], "homeport status: --jsn: there is no such option\n  mend: did you"),
+        (["deploy", "x", "--forc=1", "-q"], "did you mean --force?"),
+        (["deploy", "x", "--forc=1", "-q"], "homeport deploy: -q: there is no such option"),
+        (["rollback", "r1", "r2"], "homeport rollback: r2: that is one word too many"),
+        (["deploy", "--monitor"], "homeport deploy --help"),
+        (["freeze"], "homeport freeze --help"),
         ([], "homeport --help"),
     ],
 )
@@ -75,7 +80,23 @@ def test_a_wrong_command_line(
     """Exit code 2, the near verb, nothing on stdout."""
     assert cli.main(words) == 2
     out, err = capsys.readouterr()
-    assert out == "" and mend in err
+    assert out == "" and mend in err.replace("\n    mend", "\n  mend")
+
+
+def test_a_mistake_of_ours_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback unless it is asked for; the exit code is that of a mistake of ours."""
+
+    def broken(name: str) -> Any:
+        raise ZeroDivisionError("by\nzero")
+
+    monkeypatch.setattr(cli, "_verb", broken)
+    assert cli.main(["status"]) == Internal.code
+    out, err = capsys.readouterr()
+    assert out == "" and "ZeroDivisionError: by zero" in err and "Traceback" not in err
+    assert cli.main(["status", "-v"]) == Internal.code
+    assert "Traceback" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -139,7 +160,7 @@ def test_help_is_quick() -> None:
 
 def test_who_asks_in_ci(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A workflow's actor and run stand in the cause."""
-    (folder / "homeport.toml").write_text('app = "a"')
+    (folder / "homeport.toml").write_text('app = "a"\n[host]\naddress = "pi.local"')
     for key, value in {
         "GITHUB_ACTOR": "octo",
         "GITHUB_SERVER_URL": "https://git.example",
@@ -178,10 +199,39 @@ def test_what_a_compose_file_tells() -> None:
         "port": 5000,
         "ready": "/up",
         "site_port": 8080,
+        "data": False,
+        "postgres": "",
     }
+    assert "[backup]" not in draft.text()
     told = "\n".join(init.advice(COMPOSE["services"], "shop"))
     assert 'db:   # outlives releases\n    labels:\n      homeport.shared: "true"' in told
     assert 'worker:   # moves with a release\n    labels:\n      homeport.shared: "false"' in told
+    strange = {
+        "web": {"image": "me/shop"},
+        "look": {"image": "adminer"},
+        "job": {"image": "me/shop"},
+    }
+    told = "\n".join(init.advice(strange, "web"))
+    assert "look:   # outlives releases" in told and "job:   # moves with a release" in told
+
+
+def drafted(web: dict[str, Any], **others: dict[str, Any]) -> str:
+    """The homeport.toml for a compose file of these services."""
+    data = {"name": "shop", "services": {"web": {"image": "me/shop", **web}, **others}}
+    return init.draft_from(data, "c.yml", "web", HostAddress("pi"), Path(".")).text()
+
+
+def test_init_saves_what_can_be_lost() -> None:
+    """Whoever declares data gets backups of it, a database in PostgreSQL too; others get none."""
+    volume = {"type": "volume", "source": "data", "target": "/data"}
+    backup = '\n[backup]\nschedule = "03:30"\n'
+    assert drafted({"volumes": [volume]}).endswith(backup)
+    assert drafted({}, worker={"build": {}, "volumes": [volume]}).endswith(backup)
+    assert "[backup]" not in drafted({"volumes": [{**volume, "read_only": True}]})
+    assert "[backup]" not in drafted({}, db={"image": "postgres:17", "volumes": [volume]})
+    asked = {"A": "x", "DATABASE_URL": "postgresql+psycopg://u:p@db/shop"}
+    assert drafted({"environment": asked}).endswith(backup + 'postgres = "DATABASE_URL"\n')
+    assert "u:p" not in drafted({"environment": asked})
 
 
 GOOD_HOST = {

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 from homeport.control import present, report
+from homeport.core.finding import Finding
 from homeport.errors import SmokeFailed
 
 EVENTS: list[dict[str, Any]] = [
@@ -147,10 +148,98 @@ def test_status_of_a_frozen_app() -> None:
     assert report.status({**STATUS, "frozen": None}, now=1000) == STATUS_TEXT
 
 
+FOUND = (
+    Finding("settings", "this machine", "ok", "homeport.toml: the app shop"),
+    Finding("reach", "the connection", "unknown", "the host was not asked", "two\nlines"),
+    Finding("disk", "data", "warning", "a disk nearly full", "it goes quickly", "df -h"),
+    Finding("key", "data", "problem", "a key is open", "others read it", "sudo chmod 600 key"),
+)
+FOUND_TEXT = """\
+this machine
+  ✓ homeport.toml: the app shop
+
+the connection
+  ? the host was not asked
+      why:  two
+            lines
+
+data
+  ! a disk nearly full
+      why:  it goes quickly
+      mend: df -h
+  ✗ a key is open
+      why:  others read it
+      mend: sudo chmod 600 key
+
+1 problem and 1 warning. Commands with sudo or docker are typed on the host."""
+
+
+def test_a_checkup_for_people() -> None:
+    """A line a finding under its group; why and mend below what is not well; the sum at the end."""
+    assert report.doctor(FOUND) == FOUND_TEXT
+    assert report.doctor(FOUND[:1]).endswith("✓ homeport.toml: the app shop\n\nNothing is wrong.")
+
+
+def test_status_of_an_app_in_maintenance() -> None:
+    """Who put the page up, why, since when, and how it comes down."""
+    page = {"who": "anna", "why": "a new disk", "at": 940.0, "until": 0.0}
+    assert report.status({**STATUS, "maintenance": page}, now=1000).splitlines()[1:3] == [
+        "  MAINTENANCE  60 s ago by anna: a new disk",
+        "          everybody gets that page until: homeport maintenance off",
+    ]
+
+
+EDGE = {
+    "version": "2.11.4",
+    "running": True,
+    "since": "2026-11-25T22:00:00.123Z",
+    "memory": 23_000_000,
+    "sites": [
+        {"app": "blog", "names": [], "ports": [5000], "tls": "off", "maintenance": True},
+        {
+            "app": "shop",
+            "names": ["shop.lan", "192.168.1.5"],
+            "ports": [443, 80],
+            "tls": "internal",
+            "certificates": [
+                {"name": "shop.lan", "issuer": "local", "ends": 1000 + 43200},
+                {"name": "192.168.1.5", "issuer": "", "ends": None},
+            ],
+        },
+    ],
+    "busy": ["blog holds its requests"],
+    "current": False,
+    "outdated": True,
+    "image": "caddy:2.11.4",
+}
+EDGE_TEXT = """\
+edge: Caddy 2.11.4, runs since 2026-11-25T22:00:00, 23 MB
+  blog         every name; port 5000; tls off  MAINTENANCE
+  shop         shop.lan, 192.168.1.5; port 443, 80; tls internal
+               certificate of shop.lan: local, 0.5 days left
+               certificate of 192.168.1.5: -, none yet
+now: blog holds its requests
+
+warning: another Homeport configured it
+  mend: homeport edge apply
+
+warning: it is not caddy:2.11.4
+  mend: homeport edge upgrade"""
+
+
+def test_the_edge_for_people() -> None:
+    """Every site with its certificates, who must not be disturbed, and what mends what."""
+    assert report.edge(EDGE, now=1000) == EDGE_TEXT
+
+
 def test_an_answer_with_nothing_in_it_is_readable() -> None:
     """Before the first deploy, and from an agent that tells less."""
     assert report.status({"app": "a"}).startswith("a: nothing is live yet")
+    lost = report.status({"app": "a", "unrecorded": "r0002"})
+    assert lost.startswith("a: r0002 has the link, but its record is gone")
     assert report.history([]) == "No run yet."
+    back = {"run": "y", "verb": "restore", "at": 0, "code": 0, "put_back": "S1", "sets": ["S2"]}
+    assert "asked for the data of S1; saved before: S2" in report.history([back])
     shown = report.history([{"run": "x", "verb": "deploy", "at": 0, "code": 51, "sentence": "no"}])
     assert "unfinished" in shown and shown.endswith("    no")
     refused = report.plan({"text": "- a: b", "problems": [{"what": "disk full", "mend": "rm"}]})

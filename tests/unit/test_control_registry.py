@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import select
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Iterator
@@ -155,6 +157,7 @@ class Fake(BaseHTTPRequestHandler):
         "/v2/app/manifests/sha256:y": SMALL,
         "/v2/app/manifests/odd": b"[]",
         "/v2/app/manifests/worse": b"<html>",
+        "/v2/app/manifests/deep": b"[" * 100_000,
     }
     seen: list[str] = []
 
@@ -164,6 +167,9 @@ class Fake(BaseHTTPRequestHandler):
         if path == "/token":
             good = self.headers["Authorization"] == Credentials("me", "pw").basic()
             self.say(200 if good else 401, b'{"token": "t0k"}')
+            return
+        if path.endswith(("/stall", "/dribble")):
+            self.linger(dribble=path.endswith("/dribble"))
             return
         for code in (403, 429, 500):
             if path.endswith(f"/{code}"):
@@ -176,6 +182,17 @@ class Fake(BaseHTTPRequestHandler):
             return
         body = self.answers.get(path)
         self.say(200 if body is not None else 404, body or b"")
+
+    def linger(self, dribble: bool) -> None:
+        """Nothing at all, or a byte now and then for as long as somebody listens."""
+        if dribble:
+            self.send_response(200)
+            self.end_headers()
+        try:
+            while not select.select([self.connection], [], [], 0.05)[0]:
+                self.wfile.write(b" " * dribble)
+        except OSError:
+            return
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -241,6 +258,7 @@ def test_an_image_of_many_platforms(fake: str) -> None:
         ("500", LOGINS[0], RegistryError, "HTTP 500"),
         ("odd", LOGINS[0], RegistryError, "answers oddly"),
         ("worse", LOGINS[0], RegistryError, "answers oddly"),
+        ("deep", LOGINS[0], RegistryError, "answers oddly"),
     ],
 )
 def test_every_refusal_says_what_mends_it(
@@ -253,6 +271,20 @@ def test_every_refusal_says_what_mends_it(
     assert type(caught.value) is kind
     assert words in caught.value.text()
     assert login is None or login.secret not in caught.value.text()
+
+
+@pytest.mark.parametrize("tag", ["stall", "dribble"])
+def test_a_registry_that_takes_for_ever(
+    fake: str, tag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither silence nor a byte now and then is waited for beyond the bound."""
+    monkeypatch.setattr(registry, "TIMEOUT", 0.3)
+    name, begun = f"{fake}/app:{tag}", time.monotonic()
+    with pytest.raises(RegistryError, match="cannot be reached") as caught:
+        registry.resolve(reference.parse(name), LOGINS[0], name)
+    assert time.monotonic() - begun < 5
+    (problem,) = caught.value.problems
+    assert f"curl -v http://{fake}/v2/app/manifests/{tag}" in problem.mend
 
 
 def test_another_content_than_the_digest_is_refused(fake: str) -> None:

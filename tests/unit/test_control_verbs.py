@@ -20,7 +20,15 @@ from test_core_freeze import EVIL
 AGENT = """
 import json
 WORDS = ("verb", "release", "force", "shared", "monitor", "yes", "freeze", "unfreeze", "key")
+WORDS += ("minutes", "check_compatible", "set", "hold", "unverified")
 STATUS = {"app": "a", "release": "", "backup": "not configured"}
+EDGE = {"version": "2.11.4", "sites": []}
+CA = {"pem": "-----BEGIN CERTIFICATE-----\\n", "sha256": "AB:CD"}
+SETS = {"configured": True, "verified": None, "sets": [], "problems": []}
+DATA = {"status": STATUS, "history": [], "edge-status": EDGE, "edge-ca": CA, "backup-list": SETS}
+COST = {"said": ["it would undo 3 rows"], "checked": False, "notices": ["2 s"]}
+COST["steps"] = [{"id": "hold", "cause": "nobody writes"}]
+DATA = {**DATA, "plan-rollback": COST, "plan-restore": COST}
 PLAN = {"text": "- start: compose-up", "problems": []}
 def main(payload, stdin, stdout):
     asked = json.loads(payload)
@@ -28,13 +36,19 @@ def main(payload, stdin, stdout):
         stdout.write(json.dumps({"e": kind, **fields}).encode() + b"\\n")
         stdout.flush()
     verb, code, sentence = asked["verb"], 0, ""
-    if verb in ("status", "history", "plan"):
+    if verb == "plan" or verb in DATA:
         tell("notice", text="seen")
-        tell("data", data={"status": STATUS, "history": [], "plan": PLAN}[verb])
+        tell("data", data={**DATA, "plan": PLAN}[verb])
     elif verb == "logs":
         for number in range(asked["lines"]):
             tell("log", service=asked["release"] or "web", line="line %d" % number)
         code = 2 if asked["release"] == "gone" else 0
+    elif verb == "watch":
+        look = {"release": "r1", "text": "2 of 9 answers were 5xx", "bad": "", "smoke": ""}
+        tell("look", run="", **look)
+        tell("notice", text="r0 serves now")
+        tell("look", run="run-1", **{**look, "bad": "web is down"})
+        code = 50 if asked["monitor"] == 2 else 0
     else:
         tell("run", run="run-1", verb=verb, app="a")
         image = asked["image"] or {}
@@ -87,7 +101,8 @@ def test_deploy_of_shared_services(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["deploy", "--shared", "--force", "--monitor", "1s", "--yes"]) == 0
     out, err = capsys.readouterr()
     asked = {"verb": "deploy", "release": "", "force": True, "shared": True, "monitor": 1.0}
-    asked |= {"yes": True, "freeze": False, "unfreeze": False, "key": ""}
+    asked |= {"yes": True, "freeze": False, "unfreeze": False, "key": "", "minutes": 0}
+    asked |= {"check_compatible": False, "set": "", "hold": False, "unverified": False}
     assert out == "" and told(err) == asked
     assert "✓ start  0.5 s" in err
 
@@ -115,6 +130,13 @@ def test_the_verdict_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["rollback", "r0042"], "rollback", "r0042"),
         (["freeze", "--why", "x"], "freeze", ""),
         (["unfreeze"], "unfreeze", ""),
+        (["edge", "apply"], "edge-apply", ""),
+        (["edge", "upgrade"], "edge-upgrade", ""),
+        (["maintenance", "on", "--why", "x"], "maintenance-on", ""),
+        (["maintenance", "off"], "maintenance-off", ""),
+        (["backup"], "backup", ""),
+        (["backup", "now", "--why", "x"], "backup", ""),
+        (["backup", "prune"], "backup-prune", ""),
     ],
 )
 def test_what_a_verb_asks(
@@ -125,6 +147,112 @@ def test_what_a_verb_asks(
     asked = told(capsys.readouterr().err)
     assert (asked["verb"], asked["release"]) == (verb, release)
     assert asked["yes"] is (verb == "remove")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["now", "--hold"], {"verb": "backup", "set": "", "hold": True}),
+        (["verify"], {"verb": "backup-verify", "set": "", "hold": False}),
+        (["verify", "20260331"], {"verb": "backup-verify", "set": "20260331", "hold": False}),
+        (["verify", "--all"], {"verb": "backup-verify", "set": "all", "hold": False}),
+    ],
+)
+def test_what_is_asked_about_backups(
+    words: list[str], expected: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The newest set, one by the start of its id, all of them; and requests that wait."""
+    assert cli.main(["backup", *words]) == 0
+    asked = told(capsys.readouterr().err)
+    assert {key: asked[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "list --hold",
+        "verify --why x",
+        "now 20260331",
+        "prune --all",
+        "now --check",
+        "verify 2 --all",
+    ],
+)
+def test_an_option_of_another_action(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said, rather than left out without a word."""
+    assert cli.main(["backup", *words.split()]) == 2
+    assert "mend: homeport backup " in capsys.readouterr().err
+
+
+def test_a_check_of_backups_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """list shows; with --check its exit code says as well that nothing is saved."""
+    assert cli.main(["backup", "list"]) == 0
+    assert cli.main(["backup", "list", "--check"]) == 35
+    assert capsys.readouterr().out.count("No set yet: homeport backup now") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["rollback", "1", "--with-data", "latest"], ("rollback", "1", "latest", False)),
+        (["rollback", "--with-data", "2026"], ("rollback", "", "2026", False)),
+        (
+            ["rollback", "--with-data", "20261126T033000-1a2b", "--unverified"],
+            ("rollback", "", "20261126T033000-1a2b", True),
+        ),
+        (["restore", "20261126T03"], ("restore", "", "20261126T03", False)),
+        (["restore", "latest", "--unverified"], ("restore", "", "latest", True)),
+    ],
+)
+def test_what_is_asked_of_data_that_goes_back(
+    words: list[str],
+    expected: tuple[str, str, str, bool],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without --yes and nobody to ask: the cost is shown, and that is all; a person is asked."""
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "it would undo 3 rows",
+        "nobody has checked that set yet: that is done first, before anybody waits",
+        "",
+        "  hold      nobody writes",
+        "note: 2 s",
+    ]
+    assert "nobody is there to ask" in err and "run-1" not in err
+    assert cli.main([*words, "--yes"]) == 0
+    out, err = capsys.readouterr()
+    asked = told(err)
+    assert tuple(asked[key] for key in ("verb", "release", "set", "unverified")) == expected
+    assert asked["yes"] is True and out == ""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin.readline", lambda: "n\n")
+    assert cli.main(words) == 0
+    assert "Nothing was done." in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin.readline", lambda: "y\n")
+    assert cli.main(words) == 0
+    assert told(capsys.readouterr().err)["set"] == expected[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["restore"], "which set of copies?"),
+        (["restore", "../x"], "that is no set of copies"),
+        (["restore", "20261126T033000-1a2b\n"], "that is no set of copies"),
+        (["rollback", "--with-data", "$(id)"], "that is no set of copies"),
+        (["rollback", "--with-data", "x" * 200], "that is no set of copies"),
+        (["rollback", "--unverified"], "--unverified is said of a set"),
+    ],
+)
+def test_a_set_that_is_none(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused before any connection, as usage, with what would do."""
+    assert cli.main([*words, "--yes"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and "run-1" not in err and "mend:" in err
 
 
 @pytest.mark.parametrize("release", [one for one in EVIL if one])
@@ -164,6 +292,17 @@ def test_what_is_asked_of_the_freeze(capsys: pytest.CaptureFixture[str]) -> None
         assert cli.main(words) == 0
         found = told(capsys.readouterr().err)
         assert (found["freeze"], found["unfreeze"]) == asked
+
+
+def test_a_check_of_what_is_declared(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--check-compatible reaches the agent where homeport.toml says what is to be checked."""
+    words = ["deploy", "--shared", "--check-compatible"]
+    assert cli.main(words) == 2
+    assert "compatible = true in [migrate]" in capsys.readouterr().err
+    with open(app / "homeport.toml", "a") as settings:
+        settings.write('[migrate]\ncommand = ["m"]\nschema = ["s"]\ncompatible = true\n')
+    assert cli.main(words) == 0
+    assert told(capsys.readouterr().err)["check_compatible"] is True
 
 
 def test_a_frozen_deploy(
@@ -209,6 +348,8 @@ def test_the_exit_code_is_the_verdicts(capsys: pytest.CaptureFixture[str]) -> No
     [
         (["status"], "a: nothing is live yet", {"app": "a"}),
         (["history"], "No run yet.", []),
+        (["edge"], "edge: Caddy 2.11.4, DOES NOT RUN", {"version": "2.11.4"}),
+        (["edge", "status"], "edge: Caddy 2.11.4, DOES NOT RUN", {"version": "2.11.4"}),
         (["plan", "--shared"], "- start: compose-up", {"text": "- start: compose-up"}),
     ],
 )
@@ -224,6 +365,29 @@ def test_reading(
     assert found == data if isinstance(data, list) else found.items() >= data.items()
 
 
+def test_the_authority_of_the_edge(capsys: pytest.CaptureFixture[str]) -> None:
+    """The certificate alone on stdout; on stderr its fingerprint, and how devices trust it."""
+    assert cli.main(["edge", "ca"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "-----BEGIN CERTIFICATE-----\n"
+    for word in ("SHA-256 AB:CD", "iPhone", "Android", "Windows", "macOS", "Debian", "Firefox"):
+        assert word in err
+
+
+def test_maintenance_in_minutes(capsys: pytest.CaptureFixture[str]) -> None:
+    """The minutes reach the host; what makes no sense is refused before it is asked."""
+    assert cli.main(["maintenance", "on", "--minutes", "30"]) == 0
+    assert told(capsys.readouterr().err)["minutes"] == 30
+    for words in (
+        ["on", "--minutes", "-1"],
+        ["on", "--minutes", "999999999"],
+        ["off", "--minutes", "5"],
+        ["pause"],
+    ):
+        assert cli.main(["maintenance", *words]) == 2
+    assert cli.main(["edge", "remove"]) == 2
+
+
 def test_logs(capsys: pytest.CaptureFixture[str]) -> None:
     """The last lines of one service, as text or an object a line; a wrong service's exit code."""
     assert cli.main(["logs", "-n", "2", "db"]) == 0
@@ -231,6 +395,22 @@ def test_logs(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["logs", "-n", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"service": "web", "line": "line 0"}
     assert cli.main(["logs", "-n", "0", "gone"]) == 2
+
+
+def test_watching(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line a look, good or bad and who watches; as objects with --json; the agent's exit code."""
+    assert cli.main(["watch", "--for", "1s"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == [
+        "r1  well  2 of 9 answers were 5xx",
+        "r1  NOT WELL: web is down  2 of 9 answers were 5xx  (run run-1)",
+    ]
+    assert "r0 serves now" in shown.err
+    assert cli.main(["watch", "--for", "2s", "--json"]) == 50
+    looks = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["bad"] for one in looks] == ["", "web is down"]
+    assert cli.main(["watch", "--for", "soon"]) == 2
+    assert "--for" in capsys.readouterr().err
 
 
 def test_a_deploy_without_image_asks_which(app: Path, capsys: pytest.CaptureFixture[str]) -> None:

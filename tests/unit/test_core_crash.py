@@ -7,29 +7,37 @@ from dataclasses import dataclass, replace
 from typing import Iterator
 
 import pytest
-from builders import HOLD, release
+from builders import HOLD, release, settings
+from homeport.backups import Migrate
 from homeport.core import plan as plans, recovery
 from homeport.core.edge import Wanted
 from homeport.core.policy import Choice
 from homeport.core.render import Rendered
-from homeport.model import MODES, Mode, Plan, Release
+from homeport.model import MODES, Mode, Release
+from homeport.planned import Plan
 from world import (
     Effects,
     World,
     all_of,
+    backing_up,
+    caring,
     deploying,
+    going_back,
     recover,
+    removing,
     rolling_back,
     some_of,
     taking_back,
     walk,
 )
 
+MIGRATES = replace(settings(), migrate=Migrate(("up",), ("look",)))
+
 
 def _tells(text: str) -> bool:
     """Whether a line of a finished run says more than that a step was begun or done."""
     kind, step = (json.loads(text).get(key) for key in ("k", "step"))
-    return kind in ("begin", "end") or (kind == "done" and step in ("handover", "watch"))
+    return kind in ("begin", "end", "schema") or (kind == "done" and step in ("handover", "watch"))
 
 
 @dataclass(frozen=True)
@@ -42,15 +50,20 @@ class Scenario:
     mode: Mode
     moving: tuple[str, ...] = ("web", "worker")
     kept: bool = True
+    paged: bool = False
 
     def __str__(self) -> str:
         served = "+".join(str(one) for one in self.before) or "nothing"
-        tail = f"{'' if self.kept else ' recreated'} {'+'.join(self.moving)}"
+        tail = " with the page" if self.paged else ""
+        tail += f"{'' if self.kept else ' recreated'} {'+'.join(self.moving)}"
         return f"{self.mode} {self.begin} {self.number} after {served}{tail}"
 
     def make(self, number: int) -> Release:
-        """A release of this scenario."""
-        return release(number, self.mode, self.moving)
+        """A release of this scenario: each deploy that is exclusive has a schema of its own."""
+        if self.mode != "exclusive":
+            return release(number, self.mode, self.moving)
+        schema = f"s{number}" if self.begin in ("deploy", "remove") else "s"
+        return release(number, self.mode, self.moving, MIGRATES, schema)
 
     def world(self) -> World:
         """The host after everything that came before went well."""
@@ -71,7 +84,7 @@ class Scenario:
         """Begin it."""
         new = self.make(self.number)
         if self.begin == "deploy":
-            return deploying(new, self.mode)(world)
+            return deploying(new, self.mode, self.paged)(world)
         if self.begin == "rollback":
             return rolling_back(new, self.mode)(world)
         return taking_back(new)(world)
@@ -92,6 +105,7 @@ SCENARIOS = [
         ((1, 2), "take-back", 1, False),
     )
 ]
+SCENARIOS.append(Scenario((1, 2), "deploy", 3, "exclusive", paged=True))
 
 
 def power_cut(world: World) -> None:
@@ -107,12 +121,15 @@ def settled(world: World, live: Release | None) -> None:
     now = world.facts()
     assert now.committed == live
     world.check()
-    assert not world.standby
+    assert not world.standby and not world.page
+    assert now.history.stake is None
     if live is None:
         assert not world.running() and world.link is None
         return
     assert world.link == live.link and world.current == live.id
     assert now.running(live) and world.running() == {live.slot}
+    has = world.data.split(":")[0]
+    assert has == now.history.schema == live.schema, f"{live.id} serves on the schema {has}"
     for (at, name), box in world.boxes.items():
         assert box.policy == (live.policies[name] if at == live.slot else "no")
     assert {one.slot for one in now.containers} <= {one.slot for one in now.served}
@@ -122,13 +139,17 @@ def settled(world: World, live: Release | None) -> None:
 
 
 def crashes(scenario: Scenario) -> Iterator[tuple[int, World, Release | None]]:
-    """The world after every number of effects, and the release that must serve after recovery."""
+    """The world after every number of effects, and the release that must serve after recovery.
+
+    A taking back goes on from where it was: what it was begun for is ill.
+    """
     world = scenario.world()
     old, new = world.facts().committed, scenario.make(scenario.number)
     run = scenario.start(world)
     count = 0
     while True:
-        yield count, world.copy(), new if world.link == new.link else old
+        begun = any(one.verb == "take-back" for one in world.facts().history.unfinished)
+        yield count, world.copy(), new if begun or world.link == new.link else old
         if next(run, "over") == "over":
             return
         count += 1
@@ -211,11 +232,97 @@ def test_the_freeze_changes_with_the_commit_or_not_at_all(
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power cut"])
+def test_a_removal_that_dies_is_not_begun_or_the_end(mode: Mode, power: bool) -> None:
+    """The app serves whole, or nothing of it is left but its releases; then it can come again."""
+    scenario = Scenario((1, 2), "remove", 2, mode)
+    world = scenario.world()
+    run, seen = removing(world), set()
+    while next(run, "over") != "over":
+        again = world.copy()
+        if power:
+            power_cut(again)
+        all_of(recover(again))
+        live = again.facts().committed
+        settled(again, live)
+        assert live in (None, scenario.make(2)) and (live or not again.boxes)
+        seen.add(live.id if live else "")
+        new = scenario.make(3)
+        all_of(deploying(new, mode)(again))
+        settled(again, new)
+    assert len(seen) == 2 and world.facts().committed is None
+
+
+@pytest.mark.parametrize("hold", [False, True], ids=["", "hold"])
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power cut"])
+def test_a_backup_that_dies_leaves_what_served_serving(hold: bool, power: bool) -> None:
+    """Requests that it held go on, to the release that had them; nothing else changes."""
+    scenario = Scenario((1, 2), "backup", 2, "exclusive")
+    world, live, links = scenario.world(), scenario.make(2), set()
+    run = backing_up(hold)(world)
+    while next(run, "over") != "over":
+        links.add(world.link)
+        again = world.copy()
+        if power:
+            power_cut(again)
+        all_of(recover(again))
+        settled(again, live)
+        all_of(deploying(scenario.make(3), "exclusive")(again))
+        settled(again, scenario.make(3))
+    assert links == ({live.link, HOLD} if hold else {live.link})
+    settled(world, live)
+    assert world.sets, "a backup without a set"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power cut"])
+def test_upkeep_that_dies_changes_nothing_about_who_serves(mode: Mode, power: bool) -> None:
+    """What served serves on, and nobody waits any more; so after upkeep that nothing disturbs."""
+    scenario = Scenario((1, 2), "remove", 2, mode)
+    world = scenario.world()
+    run, held = caring(world), 0
+    while next(run, "over") != "over":
+        again = world.copy()
+        held += again.link == HOLD
+        if power:
+            power_cut(again)
+        all_of(recover(again))
+        settled(again, scenario.make(2))
+    assert held > 3
+    settled(world, scenario.make(2))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power cut"])
+def test_a_first_deploy_that_dies_gives_the_data_back_that_it_found(
+    mode: Mode, power: bool
+) -> None:
+    """Until its commit it can be done as if it had not been; the recovery may die as well."""
+    new = release(1, mode, ("web", "worker"), MIGRATES, "s1")
+    world, seen = World(True, data="s0"), set()
+    run = deploying(new, mode, found=True)(world)
+    while next(run, "over") != "over":
+        whole = world.copy()
+        live = new if world.link == new.link else None
+        if power:
+            power_cut(whole)
+        for count in range(0, all_of(recover(whole.copy())) + 1, 3):
+            again = whole.copy()
+            some_of(recover(again), count)
+            all_of(recover(again))
+            settled(again, live)
+            assert again.data == ("s1" if live else "s0")
+        seen.add((live.id if live else "", world.data))
+    assert seen == {("", "s0"), ("", "half"), ("", "s1"), (new.id, "s1")}
+    settled(world, new)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_the_next_deploy_works_after_any_crash_and_may_fail(mode: Mode) -> None:
     """After recovery a deploy goes through; one that dies while it holds loses nothing either."""
     for _, world, live in crashes(Scenario((1,), "deploy", 2, mode)):
         all_of(recover(world))
-        next_ = release(3, "single-writer")
+        next_ = release(3, "single-writer", schema=live.schema if live else "")
         held = world.copy()
         held.exclusive = False
         run = deploying(next_, "single-writer")(held)
@@ -236,3 +343,41 @@ def test_the_model_finds_a_plan_that_lets_two_releases_write() -> None:
     kept = tuple(one for one in made.steps if one.do != "standby-on")
     with pytest.raises(AssertionError, match="two writers"):
         all_of(walk(world, Plan("deploy", new.id, kept), "deploy", "", new))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("target", [1, 2], ids=["rollback with data", "restore"])
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power cut"])
+def test_data_goes_back_with_the_commit_or_not_at_all(mode: Mode, target: int, power: bool) -> None:
+    """Wherever it dies, code and data are both as they were or both as was asked, told as it was.
+
+    The recovery may die as well, in the middle of putting today's data back.
+    """
+    scenario = Scenario((1, 2), "deploy", 2, mode)
+    world, live = scenario.world(), replace(scenario.make(2), schema="s2")
+    old = replace(scenario.make(1), schema="s1")
+    world.releases = {one.id: one for one in (old, live)}
+    world.data, world.sets = "s2:today", {"then": f"s{target}:then"}
+    world.write("begin", "x", verb="x")
+    world.write("schema", "x", schema="s2")
+    world.write("end", "x", code=0)
+    back, seen = (old, live)[target - 1], set()
+    run = going_back(back, "then")(world)
+    while next(run, "over") != "over":
+        went = world.link == back.link and world.data == world.sets["then"]
+        whole = world.copy()
+        if power:
+            power_cut(whole)
+        for count in range(0, all_of(recover(whole.copy())) + 1, 5):
+            again = whole.copy()
+            some_of(recover(again), count)
+            power_cut(again) if power else None
+            all_of(recover(again))
+            settled(again, back if went else live)
+            assert again.data == (world.sets["then"] if went else "s2:today")
+            told = again.facts().history.run(world.run)
+            assert told is not None and told.committed == (back.id if went else "")
+        seen.add(went)
+    assert seen == {False, True}
+    assert world.data == world.sets["then"] and world.facts().history.stake is None
+    assert world.sets.pop(f"snapshot-{world.run}") == "s2:today", "today's data is kept"

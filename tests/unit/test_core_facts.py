@@ -82,6 +82,34 @@ def test_kept_and_running(name: str) -> None:
     assert (seen.kept(ONE), seen.running(ONE)) == (kept, running)
 
 
+#: service, restart policy, exit code, when it started; whether its release counts as running
+ENDED = [
+    ("worker", "no", 0, "2026-01-31T12:00:00Z", True),
+    ("worker", "on-failure:3", 0, "2026-01-31T12:00:00Z", True),
+    ("worker", "on-failure", 1, "2026-01-31T12:00:00Z", False),
+    ("worker", "no", 1, "2026-01-31T12:00:00Z", False),
+    ("worker", "no", 0, "0001-01-01T00:00:00Z", False),
+    ("worker", "no", 0, "", False),
+    ("worker", "always", 0, "2026-01-31T12:00:00Z", False),
+    ("web", "no", 0, "2026-01-31T12:00:00Z", False),
+]
+
+
+@pytest.mark.parametrize("service,policy,code,started,running", ENDED)
+def test_what_may_end(service: str, policy: str, code: int, started: str, running: bool) -> None:
+    """A service that runs once, to a good end, is not down; the web service always is."""
+    one = replace(ONE, policies={**ONE.policies, service: policy})
+    ended = [
+        (
+            replace(box, running=False, exit_code=code, started=started)
+            if box.service == service
+            else box
+        )
+        for box in slot(one)
+    ]
+    assert replace(BASE, containers=tuple(ended)).running(one) is running
+
+
 def test_a_stale_release_is_not_kept() -> None:
     """Its containers hold yesterday's secrets."""
     seen = replace(BASE, containers=slot(ONE), stale=frozenset({ONE.id}))
@@ -98,3 +126,29 @@ def test_containers_of_a_slot() -> None:
     """By the slot's name alone."""
     seen = replace(BASE, containers=(*slot(ONE), *slot(TWO)))
     assert seen.slot("r0002") == slot(TWO)
+
+
+WAYS = {
+    "its containers are kept": ({"containers": slot(TWO, False)}, "start"),
+    "only its image": ({}, "recreate"),
+    "neither, but a registry has it": ({"images": frozenset()}, "pull"),
+    "it never served": ({"history": history(ONE), "containers": slot(TWO)}, "no"),
+    "it was taken back": (
+        {"history": replace(BASE.history, taken_back=(TWO.id,)), "containers": slot(TWO)},
+        "no",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_how_a_release_can_be_gone_back_to(name: str) -> None:
+    """The quickest way that is there."""
+    rest, way = WAYS[name]
+    assert replace(BASE, **rest).way_back(TWO) == way
+
+
+def test_an_image_that_was_sent_by_hand_is_in_no_registry() -> None:
+    """Gone from the host, it is gone."""
+    sent = replace(TWO, image="sha256:2222")
+    seen = replace(BASE, releases=(ONE, sent), images=frozenset())
+    assert seen.way_back(sent) == "no"

@@ -56,6 +56,24 @@ def test_a_whole_run() -> None:
     assert told.run("a") == told.runs[0] and told.run("b") is None
 
 
+def test_line_by_line_it_tells_the_same() -> None:
+    """What came before and the lines since are as good as all lines at once."""
+    lines = [*DEPLOYED, "garbage", line("begin", "b", 9.0, verb="deploy", release=TWO)]
+    told = journal.History()
+    for at, one in enumerate(lines, 1):
+        told = journal.fold([one], told)
+        assert told == journal.fold(lines[:at])
+
+
+def test_whether_the_schema_was_told() -> None:
+    """Nothing told is not the same as told that nobody knows."""
+    known = [*DEPLOYED, line("schema", "a", 8.0, schema="")]
+    assert [(one.schema, one.told) for one in map(journal.fold, (DEPLOYED, known))] == [
+        ("", False),
+        ("", True),
+    ]
+
+
 BROKEN = {
     "torn": DEPLOYED[4][:40],
     "no JSON": "\x00\x00\x00",
@@ -154,6 +172,17 @@ def test_the_highest_number_counts_runs_that_never_served() -> None:
     assert journal.fold(odd).highest == 0
     late = [line("begin", "a"), line("done", "a", step="h", committed="r0007-1a2b3c4")]
     assert journal.fold(late).highest == 7
+
+
+def test_a_failed_run_that_brings_back_what_served_has_committed_nothing() -> None:
+    """Killed before its end, it must be called failed, and nobody watches what it brought back."""
+    told = journal.fold(
+        [
+            line("begin", "a", verb="deploy", release="r0002-2222222"),
+            line("done", "a", step="handover", committed="r0001-1111111"),
+        ]
+    )
+    assert told.committed == "r0001-1111111" and told.runs[0].committed == ""
 
 
 def test_a_cause_that_is_no_object_is_left_out() -> None:

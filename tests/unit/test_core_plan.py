@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 from builders import HOLD, facts, history, line, release, settings, slot
-from homeport.core import journal, plan as plans, recovery
+from homeport.backups import Backup, Manifest, Migrate
+from homeport.core import journal, plan as plans, plan_back, recovery, saving
 from homeport.core.edge import Wanted
-from homeport.core.facts import Facts
+from homeport.core.facts import Facts, Schema
+from homeport.core.maintenance import Maintenance
 from homeport.core.policy import Choice
 from homeport.core.render import Folder, Rendered
-from homeport.model import Mode, Plan, Release, Skip, Smoke, Step
+from homeport.model import Mode, Release, Smoke
+from homeport.planned import Plan, Skip, Step
 
 ONE, TWO, THREE = release(1), release(2), release(3)
 LONE = (release(1, moving=("web",)), release(2, moving=("web",)))
@@ -36,6 +39,9 @@ LIVE_2 = facts(ONE, TWO, live=TWO, containers=(*slot(ONE, False), *slot(TWO, pin
 LIVE_3 = facts(ONE, TWO, THREE, live=THREE, containers=slot(THREE, pinned=True))
 
 
+SET = Manifest("20261126T031500-1a2b", "shop", ONE.id, 1.0, "0001")
+
+
 def deploy(seen: Facts, new: Release, mode: Mode, rendered: Rendered = Rendered()) -> Plan:
     """A deploy for which nothing is to be said and nothing changes at the edge."""
     return plans.deploy(seen, new, rendered, Choice(mode), Wanted())
@@ -50,6 +56,39 @@ def died(link: str = ONE.link, **rest: Any) -> Plan:
     """Recovery after a deploy of the second release over the first ended too early."""
     return recovery.plan(facts(ONE, live=ONE, **{"link": link, **rest}))
 
+
+def seeing(seen: Facts, schema: str) -> Facts:
+    """The facts with a database of this schema, where "s2" is wanted."""
+    return replace(seen, schema=Schema(schema, "s2"))
+
+
+WRITES = Rendered(writable=("web",))
+RULES = Migrate(("up",), ("look",), within=30.0)
+MOVED = release(2, "exclusive", said=replace(settings(), migrate=RULES), schema="s2")
+ADDS = release(
+    2,
+    "overlap",
+    said=replace(
+        settings(), backup=Backup("DATABASE_URL"), migrate=replace(RULES, compatible=True)
+    ),
+)
+#: a first release came to have the data that it found
+FOUND_LINES = [
+    line("begin", "x", verb="deploy", release=TWO.id),
+    line("stake", "x", set=SET.id),
+    line("intent", "x", step="migrate", do="migrate"),
+]
+#: the first release served when the second one's run came to have the data
+STAKED_LINES = [
+    line("begin", "x", verb="deploy", release=ONE.id),
+    line("done", "x", step="handover", committed=ONE.id),
+    line("done", "x", step="watch"),
+    line("end", "x", outcome="deployed"),
+    line("begin", "y", verb="deploy", release=TWO.id),
+    line("intent", "y", step="snapshot", do="snapshot"),
+    line("stake", "y", set="20260101T000000-abcd"),
+]
+STAKED = journal.fold(STAKED_LINES)
 
 BOTH = (*slot(ONE, pinned=True), *slot(TWO))
 AFTER = {"link": TWO.link, "releases": (ONE, TWO), "history": history(ONE, TWO)}
@@ -73,6 +112,56 @@ PLANS: dict[str, Plan] = {
     "single-writer: interrupted after the handover": died(
         containers=(*slot(ONE, False), *slot(TWO, only=("web",))), **AFTER
     ),
+    "exclusive: first": deploy(seeing(facts(), "empty"), MOVED, "exclusive", WRITES),
+    "exclusive: first, over data that was there": deploy(
+        replace(seeing(facts(), "empty"), folders=frozenset({"/opt/shop/data"})),
+        MOVED,
+        "exclusive",
+        replace(WRITES, folders=FULL.folders),
+    ),
+    "exclusive: first, failed in its migration": recovery.plan(
+        facts(TWO, history=journal.fold(FOUND_LINES), containers=slot(TWO))
+    ),
+    "exclusive: first, failed, and what was there before was started by hand": recovery.plan(
+        facts(TWO, history=journal.fold(FOUND_LINES), strangers=("shop-web-1",))
+    ),
+    "exclusive: changed": deploy(seeing(LIVE_1, "s1"), MOVED, "exclusive", WRITES),
+    "exclusive: changed, nothing to migrate": deploy(
+        seeing(LIVE_1, "s2"), MOVED, "exclusive", WRITES
+    ),
+    "exclusive: changed, no memory to rehearse": plans.deploy(
+        seeing(LIVE_1, "s1"), MOVED, WRITES, Choice("exclusive", (), False), Wanted()
+    ),
+    "exclusive: changed, no memory to rehearse, and a page is up": plans.deploy(
+        replace(seeing(LIVE_1, "s1"), maintenance=Maintenance()),
+        MOVED,
+        WRITES,
+        Choice("exclusive", (), False),
+        Wanted(),
+    ),
+    "exclusive: the rest of it, where requests would wait for too long": saving.paged(
+        saving.rehearsed(deploy(seeing(LIVE_1, "s1"), MOVED, "exclusive", WRITES))[1], 95.0
+    ),
+    "exclusive: the image that tells what is pending": plans.fetch(LIVE_1, MOVED),
+    "exclusive: failed with the page up": died(
+        HOLD,
+        containers=slot(ONE, False),
+        history=journal.fold([*STAKED_LINES, line("intent", "y", step="page", do="page-up")]),
+        maintenance=Maintenance(),
+    ),
+    "exclusive: failed in the migration": died(
+        HOLD, containers=(*slot(ONE, False), *slot(TWO)), history=STAKED
+    ),
+    "exclusive: interrupted, and somebody started the old one by hand": died(
+        HOLD, containers=slot(ONE), history=STAKED
+    ),
+    "exclusive: interrupted right after the rename": died(
+        TWO.link, releases=(ONE, TWO), containers=(*slot(ONE, False), *slot(TWO)), history=STAKED
+    ),
+    "overlap: a migration that only adds": deploy(
+        seeing(LIVE_1, "s1"), ADDS, "overlap", replace(WRITES, writable=())
+    ),
+    "overlap: saved, with an image that is not here": deploy(LIVE_1, ADDS, "overlap", WRITES),
     "recreate: first, everything is new": plans.deploy(
         facts(),
         release(1, said=SMOKY),
@@ -109,6 +198,10 @@ PLANS: dict[str, Plan] = {
         replace(LIVE_3, images=frozenset()), TWO, "overlap", replace(NEW_EDGE, change="load")
     ),
     "rollback: to what is live": back(LIVE_2, TWO, "overlap"),
+    "rollback: with data": plans.rollback(
+        LIVE_2, ONE, "single-writer", Wanted(), plan_back.moved(LIVE_2, SET, ONE)
+    ),
+    "restore": plan_back.restore(LIVE_2, SET, replace(TWO, settings=SMOKY)),
     "take-back: kept containers": plans.take_back(LIVE_2, TWO, ONE),
     "take-back: recreated": plans.take_back(LIVE_3, THREE, TWO),
     "shared: changed": plans.shared(replace(facts(), shared_running="old"), FULL),
@@ -213,3 +306,26 @@ def test_a_plan_as_text_shows_every_kind_of_argument() -> None:
         "- s: do a=x,y b=none c=1.5s d={k=1,2s} e=  # why\n"
         "* t: go  # why\n  skip u: no need\n  note: mind"
     )
+
+
+EDGE = Wanted("recreate", "port 443 is new at the edge", (80, 443), ("it is away for a second",))
+EDGE_PLANS = [
+    (
+        plans.edge("edge-apply", EDGE),
+        "- edge: edge-apply change=recreate ports=80,443  # port 443 is new at the edge\n"
+        "  note: it is away for a second",
+    ),
+    (plans.edge("edge-apply", Wanted()), "  skip edge: it is as wanted"),
+    (
+        plans.edge_pull(),
+        "- pull: edge-pull image=caddy:2.11.4  # a newer build may be there",
+    ),
+    (plans.page("a disk", 30), "- page: page-up minutes=30 why=a disk  # asked for"),
+    (plans.page_down(), "- page: page-down  # asked for"),
+]
+
+
+@pytest.mark.parametrize(("plan", "text"), EDGE_PLANS)
+def test_plans_that_change_the_edge_alone(plan: Plan, text: str) -> None:
+    """Each step has its cause, and the gap is said beforehand."""
+    assert plan.text() == text

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 from homeport.core import render as renders
+from homeport.core.mounts import Mount
+from homeport.core.needed import Needed
 from homeport.core.render import Folder, Place, Rendered
 from homeport.errors import Problem
 from homeport.model import Settings, Web
 
+FILE = "docker-compose.prod.yml"
 SETTINGS = Settings("shop", web=Web(standby=True))
 PLACE = Place(
     app="shop",
@@ -41,13 +44,52 @@ def small(settings: Settings = SETTINGS, more: Any = None, **web: Any) -> Render
     return renders.render(raw, raw, settings, PLACE)
 
 
+FRONT = {"image": "nginx:1", "depends_on": {"web": {}}, "labels": {"homeport.shared": "true"}}
+BACK = {"networks": {"back": None}}
+
+
+@pytest.mark.parametrize(
+    ("web", "front", "port", "inner"),
+    [
+        ({**BACK, "expose": ["8000"]}, {**FRONT, **BACK}, None, 8000),
+        ({**BACK, "ports": [{"target": 5000, "published": "80"}]}, {**FRONT, **BACK}, None, 5000),
+        ({**BACK, "expose": ["8000"]}, {**FRONT, **BACK}, 9000, 9000),
+        ({**BACK, "expose": ["8000-8010", "8001"]}, {**FRONT, **BACK}, None, 8001),
+        ({**BACK}, {**FRONT, **BACK}, None, 0),
+        ({**BACK, "expose": ["8000"]}, {**FRONT, "depends_on": {}, **BACK}, None, None),
+        ({**BACK, "expose": ["8000"]}, {**FRONT, "networks": {"front": None}}, None, None),
+    ],
+)
+def test_who_depends_on_the_web_service_finds_the_edge(
+    web: Any, front: Any, port: int | None, inner: int | None
+) -> None:
+    """By name and port, on a network they have in common; a port that is not named is asked for."""
+    found = small(replace(SETTINGS, web=Web(port=port)), {"front": front}, **web)
+    wanted = {} if inner is None else {"network": "back", "name": "web", "port": inner}
+    assert found.inner == wanted
+    asked = [one.what for one in found.problems]
+    assert asked == (["a shared service depends on web, which names no port"] if inner == 0 else [])
+
+
+#: service, path of the host, whether it can only be read
+REACHED = [
+    ("web", "/opt/shop/conf", True),
+    ("web", "/opt/shop/data", False),
+    ("worker", "/opt/shop/data", False),
+    ("web", "/opt/shop/key", True),
+    ("web", "/opt/shop/static", True),
+]
+
+
 def test_a_whole_file() -> None:
     """Both projects are what the tables say, and so is all that is decided from the file."""
     found = renders.render(table("raw"), table("resolved"), SETTINGS, PLACE)
     assert found.moving == table("moving")
     assert found.shared == table("shared")
+    assert [(one.service, one.path, one.fixed) for one in found.reached] == REACHED
     assert replace(found, moving={}, shared={}) == Rendered(
         shared_hash="ce5a427014fb",
+        shared_images={"cache": "redis:7", "db": "postgres:16"},
         services=("web", "worker"),
         networks={
             "shop_back": {"internal": True, "ipam": {}, "name": "shop_back"},
@@ -64,6 +106,21 @@ def test_a_whole_file() -> None:
         monitor=90.0,
         memory=(128 + 64) * 1024 * 1024,
         writable=("web", "worker"),
+        needed=(
+            Needed("/opt/shop/conf", f"{FILE}: configs.conf", "conf"),
+            Needed("/opt/shop/key", f"{FILE}: secrets.key", "key"),
+            Needed("/opt/shop/static", f"{FILE}: services.web.volumes", "static"),
+        ),
+        reached=found.reached,
+        folder="/opt/shop",
+        mounts=(
+            Mount("web", "volume", "shop_data", "/data"),
+            Mount("web", "bind", "/opt/shop/data", "/srv/data"),
+            Mount("web", "bind", "/opt/shop/static", "/srv/static", True),
+            Mount("web", "tmpfs", "", "/tmp"),
+            Mount("worker", "bind", "/opt/shop/data", "/srv/data"),
+        ),
+        beside=(Mount("db", "volume", "old_pg", "/var/lib/postgresql/data"),),
         variables=("DB_PASSWORD", "TOKEN"),
         notices=(
             "web: container_name is left out: two slots cannot share a name",
@@ -322,7 +379,7 @@ PROBLEMS: dict[str, tuple[Rendered, tuple[Problem, ...]]] = {
                 "it cannot be told whether web moves with a release or outlives it",
                 "docker-compose.prod.yml: services.web",
                 "its image 'reg/shop:1' is not the app's own",
-                'add to it:  labels: {homeport.shared: "true"}  (a database), or "false"',
+                'if it outlives it (a database), add to it:  labels: {homeport.shared: "true"}',
             ),
         ),
     ),
@@ -344,12 +401,12 @@ PROBLEMS: dict[str, tuple[Rendered, tuple[Problem, ...]]] = {
                 "it cannot be told whether db moves with a release or outlives it",
                 "docker-compose.prod.yml: services.db",
                 "its image 'pg' is not the app's own",
-                'add to it:  labels: {homeport.shared: "true"}  (a database), or "false"',
+                'if it outlives it (a database), add to it:  labels: {homeport.shared: "true"}',
             ),
             Problem(
                 "web asks for 2 replicas",
                 "docker-compose.prod.yml: services.web.deploy.replicas",
-                "a slot answers through one container",
+                "a slot answers through one",
                 "use more threads or worker processes in one container",
             ),
         ),

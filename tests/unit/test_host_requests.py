@@ -32,7 +32,7 @@ def test_a_good_request_arrives() -> None:
 @pytest.mark.parametrize("text", [one for one in EVIL if one])
 def test_a_release_that_is_none(text: str) -> None:
     """Refused on the host as well, whoever sends it."""
-    with pytest.raises(wire.WireError, match="not a release"):
+    with pytest.raises(wire.WireError, match="not a release|a text that is none"):
         parsed(replace(GOOD, release=text))
 
 
@@ -53,11 +53,27 @@ def test_an_image_that_is_none(image: Image) -> None:
         parsed(Request("deploy", "shop", image=image))
 
 
+@pytest.mark.parametrize("text", ["../x", "2026\n", "20261126T033000-1a2b/..", "latest ", "$(id)"])
+def test_a_set_that_is_none(text: str) -> None:
+    """It becomes the name of a folder."""
+    with pytest.raises(wire.WireError, match="not a set of copies"):
+        parsed(replace(GOOD, set=text))
+    for good in ("", "latest", "all", "202611", "20261126T033000-1a2b"):
+        assert parsed(replace(GOOD, set=good)).set == good
+
+
 @pytest.mark.parametrize("key", ["../x", "a b", "a\n", "a" * 65, "$(id)"])
 def test_a_key_that_is_none(key: str) -> None:
     """It becomes the content of a file and no more; still it is matched whole."""
     with pytest.raises(wire.WireError, match="key"):
         parsed(replace(GOOD, key=key))
+
+
+@pytest.mark.parametrize("minutes", [-1, 10**9])
+def test_minutes_that_are_none(minutes: int) -> None:
+    """An end of the maintenance page lies ahead, and within a year."""
+    with pytest.raises(wire.WireError, match="minutes"):
+        parsed(replace(GOOD, minutes=minutes))
 
 
 def test_a_service_or_a_run_is_no_release() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline import audit, ci, coverage, gate, lint, scan, secrets
+from pipeline import ci, coverage, gate, lint, secrets
 from pipeline.errors import PipelineError
 
 ZIZMOR = """warning[artipacked]: credential persistence through GitHub Actions artifacts
@@ -70,39 +70,6 @@ def test_lint_says_all_problems_in_one_run(
         (),
         (("b.py", 2, "E2 bad"),),
     ]
-
-
-HOLE = {"id": "PYSEC-1", "fix_versions": ["2.1"]}
-
-
-@pytest.mark.parametrize(
-    ("package", "holes", "skipped"),
-    [
-        ({"name": "a", "version": "2.0", "vulns": []}, [], []),
-        ({"name": "a", "version": "2.0", "vulns": [HOLE]}, ["a 2.0: PYSEC-1 (mended in 2.1)"], []),
-        (
-            {"name": "a", "version": "2.0", "vulns": [{"id": "X", "fix_versions": []}]},
-            ["a 2.0: X (mended in no release)"],
-            [],
-        ),
-        ({"name": "a", "skip_reason": "not found"}, [], ["a: not found"]),
-    ],
-)
-def test_audit(package: dict[str, Any], holes: list[str], skipped: list[str]) -> None:
-    """A package that nothing was found out about is not a package without holes."""
-    report = {"dependencies": [package]}
-    assert (audit.holes(report), audit.skipped(report)) == (holes, skipped)
-
-
-def test_audit_looks_at_every_lock_file() -> None:
-    root = Path(__file__).parents[2]
-    there = {
-        str(path.relative_to(root))
-        for folder in (root, root / "deploy")
-        for path in folder.glob("*.txt")
-        if "--hash=" in path.read_text()
-    }
-    assert there == set(audit.LOCKS)
 
 
 @pytest.mark.parametrize(
@@ -173,35 +140,6 @@ def test_a_leak_is_told_without_the_secret() -> None:
     one = {"Description": "A key", "RuleID": "private-key", "Commit": "a" * 40, "File": "x.py"}
     found = secrets.findings([{**one, "StartLine": 3, "Fingerprint": "p", "Secret": "hush"}])
     assert found == [("x.py", 3, "A key (private-key) in commit aaaaaaaaaaaa: p")]
-
-
-def test_holes_of_an_image_come_worst_first() -> None:
-    packages = [
-        {
-            "package": {"name": name, "version": "1"},
-            "groups": [{"ids": [f"CVE-{name}"], "max_severity": score}],
-        }
-        for name, score in (("low", "2.0"), ("bad", "9.8"), ("unrated", ""))
-    ]
-    found = scan.holes({"results": [{"packages": packages}]})
-    assert [text for _, text in found] == [
-        "bad 1: CVE-bad (9.8)",
-        "low 1: CVE-low (2.0)",
-        "unrated 1: CVE-unrated (0.0)",
-    ]
-    assert scan.holes({"results": []}) == []
-
-
-def test_a_scan_that_saw_nothing_is_none() -> None:
-    """An archive that the scanner could not read looks just like one without holes."""
-
-    def report(*kinds: str) -> dict[str, Any]:
-        return {"results": [{"packages": [{"package": {"ecosystem": kind}} for kind in kinds]}]}
-
-    assert scan.seen(report("PyPI", "PyPI", "Debian:13")) == {"PyPI": 2, "Debian": 1}
-    for nothing in (report(), report("PyPI"), report("Debian:13"), {"results": []}, {}):
-        with pytest.raises(PipelineError, match="not scanned"):
-            scan.seen(nothing)
 
 
 WORKFLOW: dict[str, Any] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline import base, choose, cloudflared, release, sign, way_in
+from pipeline import base, builder, choose, cloudflared, release, sign, way_in
 from pipeline.errors import PipelineError
 
 COMMIT, OTHER = "a" * 40, "b" * 40
@@ -97,11 +97,34 @@ def test_whether_the_base_has_moved(labels: dict[str, Any], layers: list[str], m
     assert base.moved(labels, layers, {"Digest": DIGEST, "Layers": ["1", "2"]})[0] is moved
 
 
-def test_the_base_is_the_one_the_dockerfile_names() -> None:
-    root = Path(__file__).parents[2]
-    assert base.base_name((root / "Dockerfile").read_text()).startswith("python:")
-    with pytest.raises(PipelineError):
-        base.base_name("FROM x\n")
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("ARG BASE=python:3.13-slim", "docker.io/library/python:3.13-slim"),
+        ("ARG BASE=python", "docker.io/library/python:latest"),
+        ("ARG BASE=me/python:1", "docker.io/me/python:1"),
+        ("ARG BASE=ghcr.io/me/python:1", "ghcr.io/me/python:1"),
+        ("ARG BASE=ghcr.io/me/python", "ghcr.io/me/python:latest"),
+        ("ARG BASE=localhost/python:1", "localhost/python:1"),
+        ("ARG BASE=127.0.0.1:5010/python", "127.0.0.1:5010/python:latest"),
+    ],
+)
+def test_the_base_is_the_one_the_dockerfile_names(line: str, name: str) -> None:
+    """One line of the Dockerfile says what is built on and what is watched."""
+    assert builder.base_name(f"# base\n{line}\n\nFROM ${{BASE}}\n") == name
+
+
+@pytest.mark.parametrize("text", ["FROM x\n", "ARG BASE=\n", f"ARG BASE=python@{DIGEST}\n", ""])
+def test_no_base_to_watch(text: str) -> None:
+    """What is pinned by digest cannot move, so nobody would ever be told."""
+    with pytest.raises(PipelineError, match="Which base image"):
+        builder.base_name(text)
+
+
+def test_our_dockerfile_names_a_base_and_its_label_the_same() -> None:
+    """What an image says that it stands on is right where nobody tells it otherwise, too."""
+    text = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    assert f"ARG BASE_NAME={builder.base_name(text)}\n" in text
 
 
 @pytest.mark.parametrize(
@@ -187,6 +210,29 @@ def test_fabric_takes_the_tunnel_from_there(
 )
 def test_the_tag_that_people_name_the_action_by(tag: str, short: str) -> None:
     assert release.major(tag) == short
+
+
+@pytest.mark.parametrize(("tag", "candidate"), [("v1.2.3", False), ("v1.2.3-rc.1", True)])
+def test_a_candidate_is_no_latest_release(tag: str, candidate: bool) -> None:
+    words = release.wording(tag, "text")
+    assert words[:4] == ["release", "create", tag, "--verify-tag"] and words[-1] == "text"
+    assert ("--prerelease" in words) is candidate
+
+
+@pytest.mark.parametrize(
+    ("tag", "tags", "leads"),
+    [
+        ("v1.2.3", ["v1.2.3"], True),
+        ("v1.2.3", ["v1.2.3", "v1.2.2", "v0.9.9", "v2.0.0", "v1", "nightly"], True),
+        ("v1.2.3", ["v1.2.3", "v1.10.0"], False),
+        ("v1.10.0", ["v1.2.3", "v1.10.0", "v1.11.0-rc.1"], True),
+    ],
+)
+def test_an_older_line_does_not_take_the_short_tag_back(
+    tag: str, tags: list[str], leads: bool
+) -> None:
+    """v1 names the newest release of version 1, whichever was tagged last."""
+    assert release.newest(tag, tags) is leads
 
 
 @pytest.mark.parametrize("there", [True, False])

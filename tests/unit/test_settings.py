@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from homeport.control import settings
+from homeport.backups import Backup, Migrate
+from homeport.control import readers, settings
 from homeport.errors import SettingsError
 from homeport.model import DeployRules, HostAddress, Settings, Site, Smoke, Web
 
@@ -42,6 +43,27 @@ WRONG = [
     ('app = "a"\n[web]\ndrain = "1s"', "[web] drain", "no such key", "it belongs in [deploy]"),
     ('app = "a"\n[site]\nname = "http://x"', "[site] name", "is not a host name", "without scheme"),
     ('app = "a"\n[site]\nname = "x"\nport = 80', "[site]", "name and port exclude", "keep one"),
+    ('app = "a"\n[site]\nalso = "x"', "[site] also", "'x' is not a list", "write also = ["),
+    ('app = "a"\n[site]\nname = "x"\nalso = ["y/z"]', "[site] also", "is not a host name", ""),
+    ('app = "a"\n[site]\nalso = ["x"]', "[site]", "also needs a name", "call one of them name"),
+    ('app = "a"\n[site]\nname = "x"\ntls = "on"', "[site] tls", "'on' is no way of", '"internal"'),
+    ('app = "a"\n[site]\ntls = "internal"', "[site]", "HTTPS needs the name", "192.168.1.5"),
+    (
+        'app = "a"\n[site]\nname = "x.org"\nport = 8443\ntls = "acme"',
+        "[site]",
+        "acme and port exclude each other",
+        "take port away",
+    ),
+    ('app = "a"\n[site]\nname = "pi.local"\ntls = "acme"', "[site]", "no public", '"internal"'),
+    ('app = "a"\n[site]\nname = "192.168.1.5"\ntls = "acme"', "[site]", "no public", '"internal"'),
+    (
+        'app = "a"\n[site]\nname = "10.0.0.1"\nalso = ["10.0.0.2"]\ntls = "internal"',
+        "[site]",
+        "only one name may be an IP address",
+        "keep one",
+    ),
+    ('app = "a"\n[site]\nemail = "a@b.c"', "[site] email", "it is for acme alone", 'tls = "acme"'),
+    ('app = "a"\n[site]\nacme_ca = "http://x"', "[site] acme_ca", "not the address of", "https"),
     ('app = "a"\n[deploy]\nhandover = "overlp"', "[deploy] handover", "no way", '"overlap"?'),
     ('app = "a"\n[deploy]\ndrain = 10', "[deploy] drain", "10 has no unit", '"10s" or "10ms"'),
     ('app = "a"\n[deploy]\ndrain = "10"', "[deploy] drain", "'10' is not a duration", '"10s"'),
@@ -101,7 +123,7 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
 )
 def test_durations(text: str, seconds: float) -> None:
     """Numbers with units, alone or in a row."""
-    assert settings.duration(text) == seconds
+    assert readers.duration(text) == seconds
 
 
 def test_only_the_name_is_needed() -> None:
@@ -115,9 +137,9 @@ def uncommented(other: bool) -> str:
     for line in EXAMPLE.splitlines():
         if line.startswith("#| "):
             if other:
-                while re.match(r"#[^|\w\[]", lines[-1]):
+                while not lines[-1].startswith("["):
                     lines.pop()
-                lines[-1] = line.removeprefix("#| ")
+                lines.append(line.removeprefix("#| "))
         else:
             lines.append(re.sub(r"^#(?=\[|\w+ = )", "", line))
     return "\n".join(lines)
@@ -135,8 +157,30 @@ def test_every_example_in_the_reference_is_good() -> None:
         "compose.yaml",
         HostAddress("pi.local", "homeport", 2222),
         Web("app", 8000, "/health/ready", True),
-        Site(name="food.example.org"),
+        Site(
+            name="food.example.org",
+            also=("www.food.example.org",),
+            tls="acme",
+            email="me@example.org",
+            acme_ca="https://ca.example.org/acme/acme/directory",
+            acme_root="company-ca.pem",
+        ),
         DeployRules("single-writer", 20.0, 15.0, 90.0, 3),
+        Backup(
+            "DATABASE_URL",
+            ("data/cache",),
+            ("python", "-m", "flask", "check"),
+            "03:30",
+            14,
+            60,
+            "sftp:me@nas.local:/backups/myapp",
+            14,
+            8,
+            24,
+        ),
+        Migrate(
+            ("python", "-m", "flask", "migrate"), ("python", "-m", "flask", "schema"), True, 300.0
+        ),
         (Smoke("/login", 200, "Sign in", 2.0),),
         ("SECRET_KEY", "DATABASE_URL"),
     )
@@ -154,6 +198,8 @@ def test_the_reference_names_every_key_of_the_model() -> None:
         ("web", Web),
         ("site", Site),
         ("deploy", DeployRules),
+        ("backup", Backup),
+        ("migrate", Migrate),
     ):
         assert set(shown[section]) == {one.name for one in dataclasses.fields(kind)}
         assert set(settings.KEYS[section]) == set(shown[section])
@@ -164,12 +210,38 @@ def test_the_reference_names_every_key_of_the_model() -> None:
         assert re.search(r"must be given|default|not together", about), key
 
 
-@pytest.mark.parametrize("key", ["drain", "hold", "start", "keep"])
-def test_the_defaults_in_the_reference_are_the_models(key: str) -> None:
-    """The default that the reference tells is the one that applies."""
-    (told,) = re.findall(rf'default "?(\w+)"?:[^\n]*\n#{key} = ', EXAMPLE)
-    value = getattr(DeployRules(), key)
-    assert (int(told) if key == "keep" else settings.duration(told)) == value
+GOOD = [
+    ('name = "food.lan"\ntls = "internal"', Site("food.lan", tls="internal")),
+    ('name = "10.0.0.1"\nport = 8443\ntls = "internal"', Site("10.0.0.1", 8443, tls="internal")),
+    ('name = "x.org"\nalso = ["y.org"]', Site("x.org", also=("y.org",))),
+    ('name = "x.org"\ntls = "acme"', Site("x.org", tls="acme")),
+    (
+        'name = "pi.lan"\ntls = "acme"\nacme_ca = "https://ca.lan/d"',
+        Site("pi.lan", tls="acme", acme_ca="https://ca.lan/d"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "site"), GOOD)
+def test_sites(text: str, site: Site) -> None:
+    """Names and HTTPS as people write them."""
+    assert settings.parse(f'app = "a"\n[site]\n{text}').site == site
+
+
+def test_the_root_of_an_acme_server_travels_along(tmp_path: Path) -> None:
+    """acme_root names a file beside homeport.toml; what is no certificate is refused."""
+    file, root = tmp_path / "homeport.toml", tmp_path / "ca.pem"
+    site = 'app = "a"\n[site]\nname = "x.org"\ntls = "acme"\nacme_root = "ca.pem"\n'
+    file.write_text(site)
+    with pytest.raises(SettingsError) as caught:
+        settings.load(file)
+    assert caught.value.problems[0].where == "homeport.toml: [site] acme_root"
+    root.write_text("-----BEGIN PRIVATE KEY-----\n")
+    with pytest.raises(SettingsError) as caught:
+        settings.load(file)
+    assert "no certificate" in caught.value.problems[0].what
+    root.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    assert settings.load(file).site.acme_root == root.read_text()
 
 
 def test_our_own_file_is_good() -> None:

@@ -10,17 +10,8 @@ from typing import Any
 import pytest
 from builders import release
 from homeport import wire
-from homeport.model import (
-    Cause,
-    HostAddress,
-    Image,
-    Release,
-    Request,
-    Settings,
-    Site,
-    Smoke,
-    Verdict,
-)
+from homeport.model import Cause, HostAddress, Image, Release, Request, Settings, Site, Smoke
+from homeport.planned import Verdict
 from homeport.wire import WireError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,12 +98,12 @@ WRONG: dict[str, tuple[Any, str]] = {
     "not a mode": (
         request(settings={"app": "shop", "deploy": {"handover": "magic"}}),
         "Request.settings.deploy.handover: 'magic' is not one of"
-        " ('overlap', 'single-writer', 'recreate')",
+        " ('overlap', 'single-writer', 'exclusive', 'recreate')",
     ),
     "a list for a mode": (
         request(settings={"app": "shop", "deploy": {"handover": ["overlap"]}}),
         "Request.settings.deploy.handover: ['overlap'] is not one of"
-        " ('overlap', 'single-writer', 'recreate')",
+        " ('overlap', 'single-writer', 'exclusive', 'recreate')",
     ),
 }
 

@@ -10,18 +10,21 @@ from functools import lru_cache
 from typing import Any, Callable, Iterator
 
 from builders import APP, line
-from homeport.core import journal, plan as plans, recovery
+from homeport.backups import Backup, Manifest
+from homeport.core import care, journal, plan as plans, plan_back, plan_data, recovery, saving
 from homeport.core.edge import Wanted
-from homeport.core.facts import Facts
+from homeport.core.facts import Facts, Schema
+from homeport.core.maintenance import Maintenance
 from homeport.core.policy import Choice
-from homeport.core.render import Rendered
-from homeport.model import Container, Mode, Plan, Release, Step
+from homeport.core.render import Folder, Rendered
+from homeport.model import Container, Mode, Release
+from homeport.planned import Plan, Step
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4096)
 def folded(lines: tuple[str, ...]) -> journal.History:
-    """The history of these lines; a world asks for the same one many times."""
-    return journal.fold(lines)
+    """The history of these lines: mostly a line more than one that was asked for before."""
+    return journal.fold(lines[-1:], folded(lines[:-1])) if lines else journal.History()
 
 
 @dataclass
@@ -34,7 +37,11 @@ class Box:
 
 @dataclass
 class World:
-    """What a host holds of one app. ``exclusive``: two releases must never both write."""
+    """What a host holds of one app. ``exclusive``: two releases must never both write.
+
+    ``data`` is the schema that the data has, "half" in the middle of a change, and after a colon
+    whatever else is in it; ``sets`` are copies.
+    """
 
     exclusive: bool
     releases: dict[str, Release] = field(default_factory=dict)
@@ -44,6 +51,9 @@ class World:
     current: str = ""
     journal: list[str] = field(default_factory=list)
     runs: int = 0
+    data: str = ""
+    page: bool = False
+    sets: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> World:
         """The same world once more; releases are frozen and shared."""
@@ -54,6 +64,7 @@ class World:
             boxes=boxes,
             standby=set(self.standby),
             journal=list(self.journal),
+            sets=dict(self.sets),
         )
 
     def facts(self) -> Facts:
@@ -71,6 +82,7 @@ class World:
             containers=found,
             images=frozenset(one.image for one in self.releases.values()),
             standby=tuple(sorted(self.standby)),
+            maintenance=Maintenance() if self.page else None,
         )
 
     def running(self) -> set[str]:
@@ -83,8 +95,17 @@ class World:
             return
         writers = self.running() - self.standby
         assert len(writers) <= 1, f"two writers: {sorted(writers)}"
+        for one in self.releases.values():
+            if one.slot in writers and one.schema:
+                has = self.data.split(":")[0]
+                assert one.schema == has, f"{one.slot} runs on the schema {has}"
         pinned = {at for (at, _), box in self.boxes.items() if box.policy != "no"}
         assert len(pinned) <= 1, f"two slots come back at a boot: {sorted(pinned)}"
+
+    @property
+    def run(self) -> str:
+        """The run that goes on."""
+        return f"run-{self.runs}"
 
     def write(self, kind: str, run: str, **rest: Any) -> None:
         """A line of the journal."""
@@ -92,6 +113,11 @@ class World:
 
 
 Effects = Iterator[None]
+#: operations that change nothing of what the model has
+ELSEWHERE = (
+    *("drain", "watch", "sockets", "pull", "verify", "verify-sets", "rehearse"),
+    *("prune-replaced", "offsite", "offsite-prune", "data-care"),
+)
 
 
 def effects(world: World, step: Step, fresh: Release | None) -> Effects:
@@ -140,8 +166,41 @@ def effects(world: World, step: Step, fresh: Release | None) -> Effects:
         world.link = None
     elif step.do in ("probe", "smoke"):
         assert world.boxes[(at, "web")].running, f"{step.id}: nothing to ask"
+    elif step.do in ("backup", "snapshot"):
+        name = f"{step.do}-{world.run}"
+        world.sets[name] = world.data
+        yield
+        world.write("stake" if step.do == "snapshot" else "set", world.run, set=name)
+    elif step.do == "migrate":
+        assert fresh is not None
+        world.write("schema", world.run, schema="")
+        world.data = "half"
+        yield
+        world.data = fresh.schema
+        yield
+        world.write("schema", world.run, schema=fresh.schema)
+    elif step.do == "restore-data":
+        world.write("schema", world.run, schema="")
+        yield
+        world.data = "half"
+        yield
+        world.data = world.sets[str(args["set"])]
+        yield
+        world.write("schema", world.run, schema=args["schema"])
+    elif step.do == "restore-stake":
+        world.data = "half"
+        yield
+        world.data = world.sets[str(args["set"])]
+        yield
+        world.write("stake", world.run, set="")
+    elif step.do in ("page-up", "page-down"):
+        world.page = step.do == "page-up"
     elif step.do == "mark":
         world.current = str(args["release"])
+    elif step.do == "prune-sets":
+        for name in args["sets"]:
+            del world.sets[name]
+            yield
     elif step.do == "prune":
         for name in args["releases"]:
             gone = world.releases.pop(name).slot
@@ -149,7 +208,7 @@ def effects(world: World, step: Step, fresh: Release | None) -> Effects:
                 del world.boxes[key]
             yield
     else:
-        assert step.do in ("drain", "watch", "sockets", "pull"), f"unknown to the model: {step.do}"
+        assert step.do in ELSEWHERE, f"unknown to the model: {step.do}"
     yield
 
 
@@ -158,7 +217,7 @@ def walk(
 ) -> Effects:
     """Carry out a plan as the executor does: intent, effects, outcome."""
     world.runs += 1
-    run = f"run-{world.runs}"
+    run = world.run
     world.write("begin", run, verb=verb, release=plan.release, **{"from": origin}, **asked)
     yield
     for step in plan.steps:
@@ -198,12 +257,25 @@ def some_of(effects_: Effects, count: int) -> None:
 Start = Callable[[World], Effects]
 
 
-def deploying(new: Release, mode: Mode, **asked: Any) -> Start:
-    """A deploy of ``new``; ``asked`` goes into the line that begins it."""
+def deploying(
+    new: Release, mode: Mode, paged: bool = False, found: bool = False, **asked: Any
+) -> Start:
+    """A deploy of ``new``; ``asked`` goes into the line that begins it.
+
+    ``paged``: it takes longer than requests may wait. ``found``: the data's folder is there.
+    """
+    folders = (Folder(f"/opt/{APP}/data", "web", "/data"),) * found
 
     def begin(world: World) -> Effects:
         now = world.facts()
-        made = plans.deploy(now, new, Rendered(), Choice(mode), Wanted())
+        if new.schema:
+            now = replace(now, schema=Schema(world.data, new.schema))
+        now = replace(now, folders=frozenset(one.path for one in folders))
+        seen = Rendered(writable=("web",), folders=folders)
+        made = plans.deploy(now, new, seen, Choice(mode), Wanted())
+        if paged:
+            first, rest = saving.rehearsed(made)
+            made = replace(made, steps=(*first.steps, *saving.paged(rest, 90.0).steps))
         before = now.committed.id if now.committed else ""
         return walk(world, made, "deploy", before, new, **asked)
 
@@ -220,6 +292,49 @@ def rolling_back(target: Release, mode: Mode, **asked: Any) -> Start:
         return walk(world, made, "rollback", now.committed.id, None, **asked)
 
     return begin
+
+
+def going_back(target: Release, name: str) -> Start:
+    """A rollback to ``target`` with the data of a set: a restore, where that serves already."""
+
+    def begin(world: World) -> Effects:
+        now = world.facts()
+        assert now.committed is not None
+        set_ = Manifest(name, APP, target.id, 1.0, target.schema)
+        if target == now.committed:
+            return walk(world, plan_back.restore(now, set_, target), "restore", target.id, None)
+        data = plan_back.moved(now, set_, target)
+        made = plans.rollback(now, target, "recreate", Wanted(), data)
+        return walk(world, made, "rollback", now.committed.id, None)
+
+    return begin
+
+
+def removing(world: World) -> Effects:
+    """The app is taken from the host."""
+    now = world.facts()
+    assert now.committed is not None
+    return walk(world, plans.remove(now, Wanted()), "remove", now.committed.id, None)
+
+
+def backing_up(hold: bool) -> Start:
+    """A set of copies of what serves, with requests held or not."""
+
+    def begin(world: World) -> Effects:
+        now = world.facts()
+        assert now.committed is not None
+        made = plan_data.backup(now, now.committed, Backup(), "asked for", hold)
+        return walk(world, made, "backup", now.committed.id, None)
+
+    return begin
+
+
+def caring(world: World) -> Effects:
+    """The live database is written anew while requests are held."""
+    now = world.facts()
+    assert now.committed is not None
+    made = care.plan("vacuum", (care.Database("data/shop.db", journal="wal"),), now, now.committed)
+    return walk(world, made, "data-vacuum", now.committed.id, None)
 
 
 def taking_back(good: Release) -> Start:

@@ -1,7 +1,8 @@
 """A web app and a worker in one file, for tests: every fault it can have is asked for by name.
 
 ``TINY_FAULT``: ``never-ready`` (503 on /ready), ``exit`` (at start), ``dies-writing`` (ends when
-its standby file goes away), ``worker-dies`` (its worker ends at once), ``bad-page`` (500 on /).
+its standby file goes away), ``worker-dies`` (its worker ends at once), ``bad-page`` (500 on /),
+``strict`` (not ready on any schema but its own).
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -26,6 +29,23 @@ DATA = Path("/app/data")
 def standing_by() -> bool:
     """Whether this release may only read."""
     return bool(STANDBY) and os.path.exists(STANDBY)
+
+
+def decreed(what: str) -> bool:
+    """Whether somebody wrote this version's name into the file that makes it so."""
+    try:
+        return (DATA / what).read_text() == VERSION
+    except OSError:
+        return False
+
+
+def foreign() -> bool:
+    """Whether the schema is another version's."""
+    if not (DATA / "rows.db").exists():
+        return False
+    with closing(sqlite3.connect(f"file:{DATA}/rows.db?mode=ro", uri=True)) as database:
+        (found,) = database.execute("PRAGMA user_version").fetchone()
+    return f"v{found}" != VERSION
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,8 +66,10 @@ class Handler(BaseHTTPRequestHandler):
         path, _, rest = self.path.partition("?")
         if path == "/slow":
             time.sleep(float(rest or 1))
-        if path == "/ready" and FAULT == "never-ready":
+        if path == "/ready" and (FAULT == "never-ready" or decreed("ill")):
             self._answer(503, error="the database is on fire")
+        elif path == "/ready" and FAULT == "strict" and foreign():
+            self._answer(503, error="these are not my tables")
         elif path == "/" and FAULT == "bad-page":
             self._answer(500, error="a page is missing")
         elif path == "/env":
@@ -120,4 +142,6 @@ def web() -> None:
 if __name__ == "__main__":
     if FAULT == "exit":
         sys.exit("cannot find my configuration")
+    if decreed("dead"):
+        sys.exit("dead by decree")
     worker() if sys.argv[1:] == ["worker"] else web()

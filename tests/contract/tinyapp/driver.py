@@ -11,17 +11,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
 
+from homeport.backups import Backup, Migrate
 from homeport.core import edge as edges
 from homeport.core.link import hold
-from homeport.host import prepare
+from homeport.host import telling
 from homeport.host.context import Context
 from homeport.host.detach import new_run
 from homeport.host.edge import Edge
 from homeport.host.engine import Engine
-from homeport.host.paths import Paths
+from homeport.host.paths import Paths, from_environment
 from homeport.host.run import run
 from homeport.host.store import Store
-from homeport.model import Cause, DeployRules, Image, Request, Settings, Site, Smoke, Verdict, Web
+from homeport.model import Cause, DeployRules, Image, Request, Settings, Site, Smoke, Web
+from homeport.planned import Verdict
 
 WEB = """\
 services:
@@ -94,6 +96,11 @@ def docker(*words: str, cwd: Path | None = None) -> str:
     return done.stdout.strip()
 
 
+def the_edge() -> str:
+    """What the edge of the tests' own root is called."""
+    return from_environment("any").edge_name
+
+
 @dataclass
 class Tiny:
     """One app on this machine's Engine, driven as the agent would drive it."""
@@ -107,6 +114,8 @@ class Tiny:
     rules: DeployRules = DeployRules(start=5.0, drain=5.0)
     smoke: tuple[Smoke, ...] = ()
     secrets: tuple[str, ...] = ()
+    backup: Backup | None = None
+    migrate: Migrate | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -125,6 +134,8 @@ class Tiny:
             deploy=self.rules,
             smoke=self.smoke,
             secrets=self.secrets,
+            backup=self.backup,
+            migrate=self.migrate,
         )
 
     def request(self, verb: str, version: str = "v1", fault: str = "", **more: Any) -> Request:
@@ -148,7 +159,7 @@ class Tiny:
         def tell(event: Mapping[str, Any]) -> None:
             self.events.append(dict(event))
             if verb not in ("status", "history", "plan", "logs"):
-                prepare.tell_run(self.paths, run_, event)
+                telling.tell_run(self.paths, run_, event)
 
         return Context(self.paths, Engine(), self.request(verb, version, fault, **more), run_, tell)
 
@@ -241,7 +252,7 @@ class Tiny:
         label = f"label=homeport.app={self.name}"
         for network in docker("network", "ls", "-q", "--filter", label).split():
             if (engine.network(network) or {}).get("Containers"):
-                docker("network", "disconnect", "-f", network, "homeport-edge")
+                docker("network", "disconnect", "-f", network, self.paths.edge_name)
             docker("network", "rm", network)
         for volume in docker("volume", "ls", "-q", "--filter", label).split():
             docker("volume", "rm", volume)
