@@ -18,9 +18,11 @@ import pytest
 from homeport.backups import Migrate
 from homeport.core.facts import Schema
 from homeport.errors import (
+    Cancelled,
     HomeportError,
     MigrationFailed,
     NeverHealthy,
+    Problem,
     SmokeFailed,
     StartFailed,
 )
@@ -67,9 +69,9 @@ def about(app: Tiny, version: str, fault: str = "") -> tuple[Context, Release]:
     return ctx, made.release
 
 
-def run(ctx: Context, release: Release, do: str, within: float = 20.0) -> str:
+def run(ctx: Context, release: Release, do: str, within: float = 20.0, **more: bool) -> str:
     """Carry a step out that is about this release; what it says."""
-    return OPS[do](ctx, {"release": release.id, "within": within})
+    return OPS[do](ctx, {"release": release.id, "within": within, **more})
 
 
 def version(app: Tiny) -> int:
@@ -180,6 +182,67 @@ def test_a_bad_migration(make_app: MakeApp, fault: str, within: float, said: lis
         assert one in text(caught.value), text(caught.value)
     assert journalled(app) == ["", "0"]
     assert Engine().containers(f"homeport.app={app.name}") == []
+
+
+def test_a_migration_is_looked_at_later(app: Tiny) -> None:
+    """What it did is asked by a container that nobody waits for, until somebody does."""
+    before, known = version(app), len(journalled(app))
+    ctx, release = about(app, f"v{before + 1}")
+    run(ctx, release, "migrate", later=True)
+    assert version(app) == before + 1 and journalled(app)[known:] == [""]
+    assert ctx.asking is not None and Engine().inspect(ctx.asking.begun.made)
+    assert run(ctx, release, "schema") == f"the schema is at {before + 1}"
+    assert ctx.asking is None and Engine().containers(f"homeport.app={app.name}") == []
+    # as any other step, it may be done again
+    assert run(ctx, release, "schema") == f"the schema is at {before + 1}"
+    assert journalled(app)[known:] == ["", *(str(before + 1),) * 2]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("python3", "/schema.py"), "ended well, and the schema is at 0 instead of 9"),
+        (("sh", "-c", "echo no table >&2; exit 3"), "ended with code 3"),
+        (("schemata",), "schemata is no program that the image has"),
+    ],
+)
+def test_what_is_found_later_fails_the_deploy(
+    make_app: MakeApp, asked: tuple[str, ...], said: str
+) -> None:
+    """With the same words; and where the code failed of it first, these words come before."""
+    app = make_app("late", migrate=replace(RULES, schema=asked))
+    ctx, release = about(app, "v9", "idle")
+    run(ctx, release, "migrate", later=True)
+    failed = StartFailed(Problem("web ended with code 1", release.id))
+    error = ops_migrate.left(ctx, failed)
+    assert isinstance(error, MigrationFailed) and error.problems[-1] == failed.problems[0]
+    assert said in error.problems[0].text()
+    # nothing is asked any more
+    assert ops_migrate.left(ctx, failed) is failed
+    run(ctx, release, "migrate", later=True)
+    with pytest.raises(MigrationFailed) as caught:
+        run(ctx, release, "schema")
+    assert said in text(caught.value)
+    assert Engine().containers(f"homeport.app={app.name}") == []
+
+
+def test_nobody_waits_for_long_for_a_look(make_app: MakeApp) -> None:
+    """Not at all after a cancel, and where it hangs not until it is killed; what is good is no
+    cause."""
+    app = make_app("left", migrate=replace(RULES, schema=("sleep", "600")))
+    ctx, release = about(app, "v1")
+    run(ctx, release, "migrate", later=True)
+    stopped = Cancelled(Problem("stopped at start", release.id))
+    begun = time.monotonic()
+    failed = StartFailed(Problem("web ended with code 1", release.id))
+    assert ops_migrate.left(ctx, stopped) is stopped
+    run(ctx, release, "migrate", later=True)
+    assert ops_migrate.left(ctx, failed) is failed
+    assert time.monotonic() - begun < 30
+    assert Engine().containers(f"homeport.app={app.name}") == []
+    ctx, release = about(make_app("well", migrate=RULES), "v1")
+    run(ctx, release, "migrate", later=True)
+    assert ops_migrate.left(ctx, failed) is failed and ctx.asking is None
 
 
 def test_a_program_that_is_not_there(make_app: MakeApp) -> None:

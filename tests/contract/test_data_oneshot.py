@@ -12,8 +12,9 @@ import pytest
 from homeport.core.oneshot import Wanted
 from homeport.errors import HostFault
 from homeport.host import oneshot
+from homeport.host.begun import Late
 from homeport.host.engine import Engine
-from homeport.host.oneshot import Bind, Late, OneShot
+from homeport.host.oneshot import Bind, OneShot
 from homeport.host.store import Lock
 from saved import UID, MakeSaved
 from tinyapp.driver import wait

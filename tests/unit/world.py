@@ -178,6 +178,11 @@ def effects(world: World, step: Step, fresh: Release | None) -> Effects:
         yield
         world.data = fresh.schema
         yield
+        if not args.get("later"):
+            world.write("schema", world.run, schema=fresh.schema)
+    elif step.do == "schema":
+        assert fresh is not None
+        assert world.data == fresh.schema, "it would go live on another schema"
         world.write("schema", world.run, schema=fresh.schema)
     elif step.do == "restore-data":
         world.write("schema", world.run, schema="")

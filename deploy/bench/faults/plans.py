@@ -48,7 +48,7 @@ WAYS = (
     _deploy(
         "exclusive, migration",
         "single-writer",
-        f"{_MIGRATES} {_UP} {_COMMIT} {_SEEN} mark prune",
+        f"{_MIGRATES} {_UP} schema {_COMMIT} {_SEEN} mark prune",
         "{later}",
         ready=("schema_of_today",),
     ),
@@ -152,7 +152,7 @@ WAYS = (
         "deploy with the page",
         (
             ("deploy", f"{_MAKE} rehearse sockets page:page-up {_DOWN} snapshot migrate {_UP}"),
-            ("deploy", f"{_COMMIT} unpage:page-down {_SEEN} mark prune"),
+            ("deploy", f"schema {_COMMIT} unpage:page-down {_SEEN} mark prune"),
         ),
         ("deploy", "{later}", "--json", "--monitor", "1s", "--force"),
         tries=("deploy/page", "deploy/unpage"),
@@ -214,7 +214,8 @@ WAYS = (
     _deploy(
         "exclusive, migration, server",
         "overlap",
-        f"{_SERVED} rehearse sockets {_DOWN} snapshot migrate {_UP} {_COMMIT} {_SEEN} mark prune",
+        f"{_SERVED} rehearse sockets {_DOWN} snapshot migrate {_UP} schema {_COMMIT} {_SEEN}"
+        " mark prune",
         "{later}",
         host="postgres",
         ready=("schema_of_today",),

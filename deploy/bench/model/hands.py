@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from bench.model.machine import APP, Box, Machine, Violation
 from homeport.core import link as links
-from homeport.errors import NeverHealthy, Problem, TakenBack
+from homeport.errors import MigrationFailed, NeverHealthy, Problem, TakenBack
 from homeport.host import ops_edge, ops_slot, ops_traffic
 from homeport.host.causes import SERVICE
 from homeport.host.look import SLOT
@@ -175,6 +175,15 @@ def _migrate(ctx: Any, args: Args) -> str:
     ctx.journal("schema", schema="")
     schema = ctx.release(str(args["release"])).schema
     _change(ctx, schema)
+    if not args.get("later"):
+        ctx.journal("schema", schema=schema)
+    return ""
+
+
+def _known(ctx: Any, args: Args) -> str:
+    schema = ctx.release(str(args["release"])).schema
+    if ctx.stage.machine.data != schema:
+        raise MigrationFailed(Problem("the schema is another one", schema))
     ctx.journal("schema", schema=schema)
     return ""
 
@@ -224,6 +233,7 @@ OPS: dict[str, Callable[[Any, Args], str]] = {
     "backup": _backup,
     "snapshot": _snapshot,
     "migrate": _migrate,
+    "schema": _known,
     "restore-stake": _restore_stake,
     "mark": _mark,
     "prune": _prune,

@@ -140,22 +140,37 @@ def change(facts: Facts) -> str:
     return f"{facts.schema.found} -> {facts.schema.wanted}" if facts.schema else ""
 
 
-def migrate(facts: Facts, release: Release) -> tuple[Step, ...]:
-    """The schema brought up, where it must be: a first release's always is."""
+def migrate(facts: Facts, release: Release, later: bool = False) -> tuple[Step, ...]:
+    """The schema brought up, where it must be: a first release's always is.
+
+    ``later`` leaves it to ``known`` to look at what it did.
+    """
     rules = release.settings.migrate
     first = facts.committed is None
     if rules is None or not (first or pending(facts, release)):
         return ()
     cause = f"the schema goes {change(facts)}" if not first else "the first release's schema"
-    args = {"release": release.id, "within": rules.within}
+    args: dict[str, object] = {"release": release.id, "within": rules.within}
+    if later:
+        args["later"] = True
     return (Step("migrate", "migrate", cause, args),)
+
+
+def known(facts: Facts, release: Release) -> tuple[Step, ...]:
+    """What looks at a migration that nobody has looked at yet: people wait, and a container that
+    does nothing but ask takes as long as the release takes to start.
+    """
+    if not migrate(facts, release):
+        return ()
+    args = {"release": release.id}
+    return (Step("schema", "schema", "the migration did what it said it would", args),)
 
 
 def staked(facts: Facts, old: Release, new: Release) -> tuple[Step, ...]:
     """The last copy, made when nobody writes any more, and the migration that it makes safe."""
     args = {"release": old.id, "why": f"in the hold before {new.id}"}
     cause = "if anything fails from here on, the data is put back"
-    return (Step("snapshot", "snapshot", cause, args), *migrate(facts, new))
+    return (Step("snapshot", "snapshot", cause, args), *migrate(facts, new, later=True))
 
 
 def adopted(facts: Facts, new: Release) -> tuple[Step, ...]:

@@ -165,6 +165,7 @@ def switch(
             start(facts, new, new.moving, "exclusive: the old slot is gone", "start"),
             ready(facts, new),
             *smoke(new),
+            *(() if data else saving.known(facts, new)),
             commit(new),
         )
     return (

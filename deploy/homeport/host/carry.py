@@ -16,7 +16,7 @@ from homeport.errors import (
     ReleaseFailed,
     TakenBack,
 )
-from homeport.host import ops, records, recover
+from homeport.host import ops, ops_migrate, records, recover, schema
 from homeport.host.context import Context
 from homeport.host.execute import execute
 from homeport.model import Release
@@ -43,12 +43,14 @@ def out(
     """
     try:
         _stages(ctx, plan, release)
-    except HomeportError as error:
+    except HomeportError as failed:
+        error = ops_migrate.left(ctx, failed)
         if undo:
             return undo(ctx, release, error)
         return went_wrong(ctx, release, old, error, outcome)
     except Exception as error:  # a mistake of ours in mid-plan: the same way back as for a fault
         ctx.tell({"e": "trace", "text": traceback.format_exc()})
+        schema.forget(ctx)
         fault = Internal(
             Problem(f"{type(error).__name__}: {error}", "homeport", "", "report it, please")
         )

@@ -14,6 +14,7 @@ from homeport.core.render import Rendered
 from homeport.core.verdicts import Count
 from homeport.errors import HostFault, NoSuchRelease, Problem
 from homeport.host import look, stop as stops
+from homeport.host.begun import Begun
 from homeport.host.edge import Edge
 from homeport.host.engine import Engine
 from homeport.host.paths import Paths
@@ -25,6 +26,15 @@ from homeport.planned import Plan
 _SAID = ("text", "note", "bad", "smoke")
 
 Tell = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A release whose schema is being asked, and what its migration said."""
+
+    release: Release
+    begun: Begun
+    said: str
 
 
 @dataclass
@@ -58,6 +68,8 @@ class Context:
     started: float = field(default_factory=time.monotonic)
     #: containers that one-shot ones are made like, by release and service
     likes: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    #: whose schema is being asked while its containers start
+    asking: Asking | None = None
 
     def __post_init__(self) -> None:
         self.store = Store(self.paths)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -19,12 +17,11 @@ from homeport.core import oneshot as bodies
 from homeport.core.oneshot import LABEL, Bind as Bind, Wanted
 from homeport.errors import HostFault, Problem
 from homeport.host import compose, ops_slot
+from homeport.host.begun import MISSING, Begun, Output, kill
 from homeport.host.context import Context
-from homeport.host.faults import EngineError
 from homeport.host.look import APP
 from homeport.host.paths import write
 from homeport.host.store import Lock
-from homeport.host.unix import frames
 from homeport.model import Release
 
 #: the scripts that run inside an app's image
@@ -39,25 +36,6 @@ SHARED = "homeport.inside.tables"
 _SHARE = f"m = type(sys)('{SHARED}'); sys.modules['{SHARED}'] = m; exec(sys.argv[2], m.__dict__); "
 #: isolated from the image's own settings of Python, and without its packages
 PYTHON = ("python3", "-I", "-S", "-B")
-#: characters that are kept of what it writes: its answer, and the end of what it complains of
-MOST, TAIL = 16 * 1024 * 1024, 4000
-#: what runc says by its exit code where the program is missing or is none
-MISSING = (126, 127)
-
-
-@dataclass(frozen=True)
-class Output:
-    """How a command in a one-shot container ended, and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Late(HostFault):
-    """A command that had no end in its time and was killed; ``output`` is what it had written."""
-
-    output: Output = Output(-1, "", "")
 
 
 class OneShot:
@@ -114,7 +92,16 @@ class OneShot:
         """
         wanted = Wanted(command, binds, replace, env, user, network, apart=apart)
         with self._made(wanted) as made:
-            return self._ended(made, within, command)
+            return Begun(self._ctx.engine, made, within).end(command[0], self._release.id)
+
+    def begin(self, command: Sequence[str], within: float) -> Begun:
+        """Begin a command that is not waited for; whoever asks how it ended removes it."""
+        made = self._create(Wanted(command))
+        try:
+            return Begun(self._ctx.engine, made, within)
+        except BaseException:
+            self._ctx.engine.remove(made)
+            raise
 
     @contextmanager
     def started(self, wanted: Wanted) -> Iterator[str]:
@@ -184,57 +171,25 @@ class OneShot:
 
     @contextmanager
     def _made(self, wanted: Wanted) -> Iterator[str]:
+        made = self._create(wanted)
+        try:
+            with self._ctx.stop.breaks(lambda: kill(made)):
+                yield made
+        finally:
+            self._ctx.engine.remove(made)
+
+    def _create(self, wanted: Wanted) -> str:
         ctx = self._ctx
         clear(ctx)
         body, more = bodies.body(self.like, wanted, ctx.paths.app, ctx.run, os.getgid())
         made = ctx.engine.create(f"{ctx.paths.app}-oneshot-{os.urandom(4).hex()}", body)
         try:
-            with ctx.stop.breaks(lambda: _kill(ctx, made)):
-                for network in more:
-                    ctx.engine.connect(network, made)
-                yield made
-        finally:
+            for network in more:
+                ctx.engine.connect(network, made)
+        except BaseException:
             ctx.engine.remove(made)
-
-    def _ended(self, made: str, within: float, command: Sequence[str]) -> Output:
-        """Start it and read what it writes until it has ended, or was killed for its time."""
-        engine, late = self._ctx.engine, threading.Event()
-
-        def kill() -> None:
-            late.set()
-            _kill(self._ctx, made)
-
-        query = {"stream": "1", "stdout": "1", "stderr": "1"}
-        answer = engine.stream(
-            "POST", f"/containers/{made}/attach", query=query, timeout=within + 60
-        )
-        timer = threading.Timer(within, kill)
-        timer.daemon = True
-        try:
-            engine.start(made)
-            timer.start()
-            out, err = _read(frames(answer))
-            code = int(engine.call("POST", f"/containers/{made}/wait")["StatusCode"])
-        except EngineError as error:
-            state = (engine.inspect(made) or {}).get("State") or {}
-            if state.get("ExitCode") not in MISSING:
-                raise
-            return Output(int(state["ExitCode"]), "", str(error))
-        finally:
-            timer.cancel()
-            answer.close()
-        if late.is_set():
-            what = f"{command[0]} did not end within {within:g} s and was killed"
-            fault = Late(Problem(what, self._release.id, err[-TAIL:].strip(), "homeport logs"))
-            fault.output = Output(code, out, err)
-            raise fault
-        return Output(code, out, err)
-
-
-def _kill(ctx: Context, made: str) -> None:
-    """End a container that runs, from another thread: the kept connection serves one at a time."""
-    with suppress(HostFault):
-        type(ctx.engine)().call("POST", f"/containers/{made}/kill")
+            raise
+        return made
 
 
 @contextmanager
@@ -246,17 +201,6 @@ def _file(ctx: Context, text: str) -> Iterator[str]:
         yield str(path)
     finally:
         path.unlink(missing_ok=True)
-
-
-def _read(parts: Iterator[tuple[int, bytes]]) -> tuple[str, str]:
-    """Both streams as text: the begin of the one, the end of the other."""
-    out, err = bytearray(), bytearray()
-    for kind, data in parts:
-        if kind == 1 and len(out) < MOST:
-            out += data
-        elif kind == 2:
-            err = (err + data)[-TAIL:]
-    return out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
 
 def seen(ctx: Context, release: Release, service: str) -> dict[str, Any]:

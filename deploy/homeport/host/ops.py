@@ -207,6 +207,7 @@ _OPS: dict[str, Op] = {
     "probe": ops_health.probe,
     "smoke": ops_health.smoke,
     "migrate": ops_migrate.migrate,
+    "schema": ops_migrate.known,
     "rehearse": ops_rehearse.rehearse,
     "link": ops_traffic.link,
     "unlink": ops_traffic.unlink,

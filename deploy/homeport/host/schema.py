@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
+from homeport.backups import Migrate
 from homeport.core.facts import Schema
 from homeport.core.oneshot import APP, LABEL, reduced
 from homeport.core.tails import telling
 from homeport.errors import HostFault, Problem, Refused
 from homeport.host import compose, lasting
-from homeport.host.context import Context
-from homeport.host.oneshot import MISSING, Late, OneShot, Output
+from homeport.host.begun import MISSING, Late, Output, kill
+from homeport.host.context import Asking, Context
+from homeport.host.oneshot import OneShot
 from homeport.model import Release
 
 #: what Compose says a container belongs to
@@ -90,12 +92,11 @@ def ask(
     ``like`` is a container that stands for the release's own; ``apart`` keeps it from the data, and
     ``network=""`` from every server.
     """
-    rules = release.settings.migrate
-    assert rules is not None
-    where = "[migrate] schema"
-    try:
-        one = OneShot(ctx, release, like=like)
-        done = one.run(
+    rules = _rules(release)
+    one = OneShot(ctx, release, like=like)
+
+    def run() -> Output:
+        return one.run(
             rules.schema,
             within=PATIENCE,
             replace=replace,
@@ -103,6 +104,48 @@ def ask(
             network=network,
             apart=apart,
         )
+
+    return _told(ctx, rules, run)
+
+
+def begin(ctx: Context, release: Release, said: str) -> None:
+    """Ask of the live data, and go on: ``answer`` waits for it, ``forget`` does not.
+
+    ``said`` is what the migration wrote that it is asked about.
+    """
+    begun = OneShot(ctx, release).begin(_rules(release).schema, PATIENCE)
+    ctx.asking = Asking(release, begun, said)
+
+
+def answer(ctx: Context, release: Release) -> Schema:
+    """What was asked of this release, or is asked now; raises Untold."""
+    if ctx.asking is None or ctx.asking.release.id != release.id:
+        return ask(ctx, release)
+    rules, begun = _rules(release), ctx.asking.begun
+    try:
+        with ctx.stop.breaks(lambda: kill(begun.made)):
+            return _told(ctx, rules, lambda: begun.end(rules.schema[0], release.id))
+    finally:
+        forget(ctx)
+
+
+def forget(ctx: Context) -> None:
+    """End what asks: before anybody else works on the data, it must not have it open."""
+    asking, ctx.asking = ctx.asking, None
+    if asking is not None:
+        asking.begun.close()
+
+
+def _rules(release: Release) -> Migrate:
+    assert release.settings.migrate is not None
+    return release.settings.migrate
+
+
+def _told(ctx: Context, rules: Migrate, run: Callable[[], Output]) -> Schema:
+    """The two words that the command says; raises Untold where it says others."""
+    where = "[migrate] schema"
+    try:
+        done = run()
     except Late as late:
         what = f"{command(rules.schema)} had no end within {PATIENCE:g} s and was killed"
         raise Untold(Problem(what, where, lines(ctx, late.output), MEND)) from late

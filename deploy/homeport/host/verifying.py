@@ -12,8 +12,9 @@ from homeport import wire
 from homeport.backups import Item, Manifest, Verified
 from homeport.errors import Refused
 from homeport.host import postgres, restoring, sources
+from homeport.host.begun import MISSING
 from homeport.host.context import Context
-from homeport.host.oneshot import MISSING, OneShot
+from homeport.host.oneshot import OneShot
 from homeport.host.paths import write
 from homeport.host.restoring import Copy, Unreadable
 from homeport.model import Release
