@@ -23,11 +23,14 @@ SET_ASIDE = {
 TOGETHER = {
     "registry": {f"test_{name}" for name in ("lab", "pipeline", "pipeline_image", "setup")},
 }
+#: modules that are so many groups, by what stands first in a test's brackets: each has its own host
+APART = {"test_data_deaths": ("sqlite", "postgres")}
 #: groups that take minutes begin first, longest first: one that begins last is waited for alone
 LONGEST = (
     "registry",
     # this one waits for the most part, and the one before has both processors busy
     "test_schedule",
+    *(f"test_data_deaths_{name}" for name in APART["test_data_deaths"]),
     *(f"test_{name}" for name in ("data_rollback", "data_dead_host", "broken", "data_guide")),
     *(f"test_{name}" for name in ("data_postgres", "wrong_input", "host_offsite", "host_watch")),
     *(f"test_{name}" for name in ("github", "readme")),
@@ -42,6 +45,9 @@ def group(nodeid: str) -> str:
     such groups are torn apart without a word.
     """
     stem = Path(nodeid.split("::")[0]).stem
+    for part in APART.get(stem, ()):
+        if f"[{part}" in nodeid:
+            return f"{stem}_{part}"
     return next((name for name, modules in TOGETHER.items() if stem in modules), stem)
 
 
