@@ -20,7 +20,7 @@ from homeport.backups import Backup, Item
 from homeport.core import postgres_sql as sql
 from homeport.errors import HostFault, Refused
 from homeport.host import compose, ops, ops_data, postgres, postgres_care, postgres_find
-from homeport.host import postgres_loss, postgres_major, prepare, sets
+from homeport.host import postgres_client, postgres_loss, postgres_major, prepare, sets
 from homeport.host.context import Context
 from homeport.host.detach import new_run
 from homeport.host.engine import Engine
@@ -549,6 +549,31 @@ class Died(BaseException):
 
 #: the programs that a restore runs, from the look at the server to the two renames
 PROGRAMS = 5
+
+
+def test_one_client_copies_for_a_whole_deploy(
+    kitchen: Kitchen, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the set that people wait for nothing is started; one that fails is removed at once."""
+    ctx, later = kitchen.context(), folder.with_name("later")
+    later.mkdir()
+    with postgres_client.keeping(ctx):
+        first = postgres.dump(ctx, kitchen.release, folder, "0.dump")
+        (kept,) = [one for one in kitchen.leftovers() if not one.startswith(ctx.run)]
+        kitchen.sql("INSERT INTO notes VALUES ('later')")
+        item = postgres.dump(ctx, kitchen.release, later, "0.dump")
+        assert ctx.client is not None and kept in kitchen.leftovers()
+        assert len(kitchen.leftovers()) == 2
+        with monkeypatch.context() as patched:
+            patched.setattr(sql, "COUNTS", "SELECT 1 / 0;\n")
+            with pytest.raises(HostFault, match="could not be dumped"):
+                postgres.dump(ctx, kitchen.release, later, "1.dump")
+        assert kitchen.leftovers() == [] and ctx.client is None
+        again = postgres.dump(ctx, kitchen.release, later, "1.dump")
+    assert kitchen.leftovers() == []
+    assert item.tables["notes"] == first.tables["notes"] + 1
+    assert again.tables == item.tables
+    assert postgres.problems(kitchen.context(), kitchen.release, item, later) == ()
 
 
 @pytest.mark.parametrize("turn", range(1, PROGRAMS + 2))

@@ -185,7 +185,7 @@ def killed(moves: Moves, step: str, *words: str) -> Ran:
         typed = pool.submit(moves.stage.homeport, *words, "--yes", "--json", check=False)
         kill()
         ran = typed.result(timeout=180)
-    until(lambda: not status(moves.stage)["running"], 60, "the guardian's recovery")
+    until(lambda: not status(moves.stage)["running"], 60, "the guardian's recovery", 0.5)
     return ran
 
 

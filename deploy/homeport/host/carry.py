@@ -16,7 +16,7 @@ from homeport.errors import (
     ReleaseFailed,
     TakenBack,
 )
-from homeport.host import ops, ops_migrate, records, recover, schema
+from homeport.host import ops, ops_migrate, postgres_client, records, recover, schema
 from homeport.host.context import Context
 from homeport.host.execute import execute
 from homeport.model import Release
@@ -42,7 +42,8 @@ def out(
     ``undo`` does that for a plan after which another release is not live.
     """
     try:
-        _stages(ctx, plan, release)
+        with postgres_client.keeping(ctx):
+            _stages(ctx, plan, release)
     except HomeportError as failed:
         error = ops_migrate.left(ctx, failed)
         if undo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from homeport.core import envfile, tails
 from homeport.core.edge import Wanted
@@ -21,6 +21,9 @@ from homeport.host.paths import Paths
 from homeport.host.store import Store
 from homeport.model import Release, Request
 from homeport.planned import Plan
+
+if TYPE_CHECKING:
+    from homeport.host.postgres_client import Client
 
 #: fields of events that may hold an app's own words; lines of its log are asked for by name
 _SAID = ("text", "note", "bad", "smoke")
@@ -70,6 +73,9 @@ class Context:
     likes: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     #: whose schema is being asked while its containers start
     asking: Asking | None = None
+    #: whether a container with a database's own programs is kept for the next set, and that one
+    keeps: bool = False
+    client: Client | None = None
 
     def __post_init__(self) -> None:
         self.store = Store(self.paths)

@@ -21,7 +21,7 @@ from homeport.errors import HostFault, Problem, Refused
 from homeport.host import postgres_find
 from homeport.host.context import Context
 from homeport.host.paths import sync
-from homeport.host.postgres_client import LONGEST, Client, Said
+from homeport.host.postgres_client import LONGEST, Client, Said, copying
 from homeport.host.postgres_fill import About, about, copies, drop, fill
 from homeport.host.postgres_find import Elsewhere, variable
 from homeport.model import Release
@@ -47,10 +47,10 @@ def dump(ctx: Context, release: Release, folder: Path, file: str) -> Item:
     Rows are counted in the dump's own snapshot. The file has its name only once it is whole and on
     the disk. Raises Elsewhere for a database that is none of the app's own services.
     """
-    with Client(ctx, release, folder, writable=True) as client:
+    with copying(ctx, release, folder) as (client, seen):
         temp = folder / f".{file}.new"
         try:
-            version, counts = _dumped(client, temp.name)
+            version, counts = _dumped(client, f"{seen}/{temp.name}")
             size, digest = _keep(temp, folder / file)
         finally:
             temp.unlink(missing_ok=True)
@@ -66,8 +66,8 @@ def dump(ctx: Context, release: Release, folder: Path, file: str) -> Item:
 
 
 def _dumped(client: Client, file: str) -> tuple[str, dict[str, int]]:
-    """Dump into a file of the set's folder; the server's version, and the rows of each table."""
-    script = sql.dump(client.live, f"/set/{file}", "/scratch/dump.code", "/scratch/dump.err")
+    """Dump into a file, as the client sees it; the server's version, and the rows of each table."""
+    script = sql.dump(client.live, file, "/scratch/dump.code", "/scratch/dump.err")
     what = f"the database {client.live} could not be dumped"
     objects, counts = checks.rows(client.sql(script, client.live, LONGEST, what=what))
     # psql itself does not heed how a program that it called ended

@@ -11,10 +11,11 @@ import json
 import os
 import secrets
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 from homeport.core import postgres_sql as sql
 from homeport.core import tails
@@ -225,6 +226,46 @@ class Client:
         why = tails.telling(self.ctx.masked(said.err)) or f"exit code {said.code}"
         mend = mend or f"docker logs {self.server.container[:12]}"
         return HostFault(Problem(what, self._where, why, mend))
+
+
+@contextmanager
+def keeping(ctx: Context) -> Iterator[None]:
+    """While the block lasts, what copies for it copies again for the next set.
+
+    The first copy of a deploy disturbs nobody; for the last one people wait, and a container takes
+    as long to start and to end as a small database to be copied.
+    """
+    ctx.keeps = True
+    try:
+        yield
+    finally:
+        ctx.keeps = False
+        leave(ctx)
+
+
+@contextmanager
+def copying(ctx: Context, release: Release, folder: Path) -> Iterator[tuple[Client, str]]:
+    """A client that may write to a set's folder, and the path by which it knows that."""
+    if not ctx.keeps or folder.parent != ctx.paths.backups:
+        with Client(ctx, release, folder, writable=True) as client:
+            yield client, "/set"
+        return
+    if ctx.client is None or ctx.client.release != release:
+        leave(ctx)
+        ctx.client = Client(ctx, release, folder.parent, writable=True).__enter__()
+    try:
+        yield ctx.client, f"/set/{folder.name}"
+    except BaseException:
+        # whatever hangs in it ends with it
+        leave(ctx)
+        raise
+
+
+def leave(ctx: Context) -> None:
+    """Remove the client that was kept, if there is one."""
+    client, ctx.client = ctx.client, None
+    if client is not None:
+        client.close()
 
 
 def _place(ctx: Context) -> Path:
