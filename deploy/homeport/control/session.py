@@ -5,8 +5,11 @@ from __future__ import annotations
 import shlex
 import subprocess
 import zlib
+from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from threading import Thread
 from typing import Any, Callable, Iterator
 
 from homeport import wire
@@ -54,7 +57,7 @@ class Session:
         """
         request = Request("cancel", self._request.app, release=self.run, cause=self._request.cause)
         line = self._line or self._open()
-        pipe = line.run(command(bundle.build().hash))
+        pipe = line.run(command(self._agent.hash))
         pipe.send(wire.frame(wire.encode(request).rstrip()))
         raw = pipe.read_line(SILENCE)
         if not raw:
@@ -70,7 +73,13 @@ class Session:
             self._line = None
 
     def _events(self) -> Iterator[Event]:
-        self._line = self._open()
+        # the host takes its time to answer the call; the agent's files are read meanwhile
+        reading = Thread(target=self._read)
+        reading.start()
+        try:
+            self._line = self._open()
+        finally:
+            reading.join()
         try:
             yield from self._converse(self._line, self._request)
             return
@@ -87,8 +96,17 @@ class Session:
         except (Lost, HomeportError) as error:
             raise self._lost(error) from None
 
+    @cached_property
+    def _agent(self) -> bundle.Bundle:
+        return bundle.build()
+
+    def _read(self) -> None:
+        """Have the agent's files read; what is wrong with them is told when they are needed."""
+        with suppress(OSError):
+            _ = self._agent
+
     def _converse(self, line: Line, request: Request) -> Iterator[Event]:
-        agent = bundle.build()
+        agent = self._agent
         self._given = set()
         pipe = line.run(command(agent.hash))
         # sent at once: waiting for an answer first would cost a round trip

@@ -11,7 +11,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
-from homeport.control import hostkeys, keys, refusals
+from homeport.control import hostkeys, keys, later, refusals
 from homeport.control.line import TAIL, Lost, Pipe, grown
 from homeport.errors import HomeportError, LoginRefused
 from homeport.model import HostAddress
@@ -19,6 +19,7 @@ from homeport.model import HostAddress
 if TYPE_CHECKING:
     from paramiko import Channel, PKey
 
+later.put_off()
 CONNECT = 15.0
 KEEPALIVE = 15
 
