@@ -66,7 +66,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, the longest groups come first."""
+    """Each host's tests together; where several processes share them, the longest groups first."""
+    places: dict[str, list[int]] = {}
+    for place, item in enumerate(items):
+        places.setdefault(Path(item.nodeid.split("::")[0]).stem, []).append(place)
+    for stem in APART.keys() & places.keys():
+        mine = sorted((items[place] for place in places[stem]), key=lambda item: group(item.nodeid))
+        for place, item in zip(places[stem], mine):
+            items[place] = item
     if hasattr(config, "workerinput"):
         rank = {name: place for place, name in enumerate(LONGEST)}
         items.sort(key=lambda item: rank.get(group(item.nodeid), len(LONGEST)))
