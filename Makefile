@@ -10,7 +10,8 @@ ENGINE := .venv-engine
 AGENT_TESTS := $(wildcard tests/unit/test_core_*.py tests/unit/test_host_*.py) tests/unit/test_wire.py tests/unit/test_errors.py
 # so many failures are one with many faces: what goes on after them only takes time
 ENOUGH := --maxfail=25
-# scenarios that measure nothing: they may share the machine with others; what measures may not
+# scenarios that measure nothing: they may share the machine with others, which wait as much as they
+# do: three at a time for two processors. What measures may not
 ALONE := $(patsubst %,tests/contract/test_%.py,app_speed data_cost host_recovery load)
 ASIDE := $(wildcard $(patsubst %,tests/e2e/test_%.py,broken by_hand data_deaths data_dead_host data_guide data_rollback doctor faults gh_expressions github people pipeline readme schedule volumes wrong_input))
 # what a stranger may send: there with the same examples each time, and with many others on request
@@ -38,7 +39,7 @@ test: lint ## run every test there is, on real parts, and hold coverage to its b
 	$(BIN)/python -m lab.prepare
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --cov --cov-report= tests/unit tests/app tests/policy
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-append --cov-report= --durations=15 $(ENOUGH) tests/contract $(ASIDE) $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-append --cov-report= --durations=15 $(ENOUGH) tests/contract $(ASIDE) $(ALONE:%=--ignore=%)
 	$(BIN)/python -m pytest --cov --cov-append --cov-report= --durations=15 $(ENOUGH) $(ALONE) tests/e2e $(ASIDE:%=--ignore=%)
 	$(BIN)/python -m pipeline.coverage
 

@@ -115,7 +115,7 @@ def _leave_traces(host: LabHost) -> None:
     """A container that restarts, a boot hook of the flavour's kind, and a file on the disk."""
     argv = ["docker", "run", "-d", "--name", "stays", "--restart", "unless-stopped"]
     hosts.run(host, [*argv, "caddy:2.11.4"])
-    hosts.run(host, ["sh", "-c", "echo written > /root/file; sync"])
+    hosts.run(host, ["sh", "-c", "echo written > /root/file; sync -f /root"])
     if host.flavour == "cron":
         line = b"@reboot cat /proc/sys/kernel/random/uuid >> /root/boots\n"
         hosts.run(host, ["crontab", "-"], stdin=line)

@@ -178,7 +178,7 @@ def test_no_secret_is_anywhere_else(good: Stage, ships: str, versions: dict[str,
     evidence.add("trust", secrets_found=len(found))
     assert found == []
     # the same eyes see what is planted where it must not be
-    good.on_host("sh", "-c", f"echo {planted.TOKEN} > /opt/{good.app}/logs/left; sync")
+    good.on_host("sh", "-c", f"echo {planted.TOKEN} > /opt/{good.app}/logs/left; sync -f /opt")
     good.on_host("chmod", "644", f"/opt/{good.app}/app.env")
     with planted.Arguments(good, secrets) as arguments:
         good.on_host("sh", "-c", f"sleep 0.5; : {planted.APP_KEY}")
