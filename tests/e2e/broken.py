@@ -131,11 +131,15 @@ def built(registry: str, name: str, dockerfile: str, platform: str, **files: byt
     return ref
 
 
-def configure(stage: Stage, broken: Broken) -> None:
-    """Write homeport.toml and the compose file that this deploy is typed with."""
+def configure(stage: Stage, broken: Broken, hold: str = "") -> None:
+    """Write homeport.toml and the compose file that this deploy is typed with.
+
+    Another ``hold`` than before changes the edge's settings, which has a moment of its own.
+    """
     stage.settings(mode=broken.mode, extra=broken.extra)
     file = stage.folder / "homeport.toml"
-    file.write_text(file.read_text().replace('start = "15s"', f'start = "{broken.start:g}s"'))
+    lines = f'start = "{broken.start:g}s"' + (f'\nhold = "{hold}"' if hold else "")
+    file.write_text(file.read_text().replace('start = "15s"', lines))
     text = (TOP / "docker-compose.prod.yml").read_text()
     for old, new in broken.compose.items():
         assert old in text, f"the compose file has no {old!r}"
@@ -213,12 +217,12 @@ def release(stage: Stage) -> str:
 
 
 @contextmanager
-def serving(part: str, image_: str) -> Iterator[Stage]:
+def serving(part: str, image_: str, hold: str = "") -> Iterator[Stage]:
     """A host of its own on which a good release serves, with a worker and secrets."""
     stage = Stage.up(f"e2e-{images.MARK}-{part}", "systemd")
     try:
         planted.plant(stage, ensure_registry(lambda line: None))
-        configure(stage, Broken("good", 0, ""))
+        configure(stage, Broken("good", 0, ""), hold)
         stage.deploy(image_, "--monitor", "0s")
         yield stage
     finally:

@@ -10,17 +10,24 @@ import broken as cases
 import planted
 from bench import evidence, images
 from bench.stage import Stage
-from broken import BEFORE, Broken, Told, configure, fingerprint, release, serving
+from broken import BEFORE, Broken, Told, fingerprint, release, serving
 from lab.load import Load, judge
 from lab.registry import ensure_registry
 from scenario import second_app, sending, status, under_way
 
 pytestmark = pytest.mark.lab
 MIB = 1024 * 1024
+#: half of it is what a service that ignores SIGTERM gets, so that nobody waits for long
+HOLD = "12s"
 #: one service more than the release that serves has
 MORE = cases.WORKER.replace("worker:", "cellar:")
 #: an ELF executable for a processor of the past, which no emulator of a build machine takes up
 ALIEN = bytes.fromhex("7f454c4602010100000000000000000002005a0001000000") + bytes(40)
+
+
+def configure(stage: Stage, broken: Broken) -> None:
+    """What the next deploy is typed with, at an edge whose settings stay as they are."""
+    cases.configure(stage, broken, HOLD)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +39,7 @@ def told() -> Told:
 @pytest.fixture(scope="module")
 def good(versions: dict[str, str]) -> Iterator[Stage]:
     """A host on which v1 serves, with a worker and a secret."""
-    with serving("before", versions["v1"]) as stage:
+    with serving("before", versions["v1"], HOLD) as stage:
         yield stage
 
 
@@ -147,8 +154,6 @@ def test_a_release_that_ignores_sigterm(
     """It is killed in time for requests that wait not to be failed, and named."""
     deaf = Broken("deaf", 0, "web did not heed SIGTERM within", {"deaf": True})
     configure(good, deaf)
-    text = (good.folder / "homeport.toml").read_text()
-    (good.folder / "homeport.toml").write_text(text + 'hold = "12s"\n')
     ref = cases.image(ships, ensure_registry(lambda line: None), deaf)
     good.deploy(ref, "--monitor", "0s")
     told.check(good.deploy(versions["v1"], "--monitor", "0s", check=False), deaf)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from homeport.core import edge as edges
@@ -18,6 +19,10 @@ from homeport.host.engine import Engine
 from homeport.host.paths import Paths
 
 _LABEL = "homeport.edge"
+#: Caddy listens anew before it stops to (SO_REUSEPORT) when its settings change. The kernel resets
+#: connections that the old listener had not taken yet; with this it hands them to the new one
+#: (Linux 5.14, ip-sysctl). Each network that a container has of its own knows it.
+_MIGRATE = "net.ipv4.tcp_migrate_req"
 
 
 def here(engine: Engine, paths: Paths) -> bool:
@@ -129,5 +134,11 @@ def _body(paths: Paths, ports: Sequence[int]) -> dict[str, Any]:
             # the official image's binary carries this capability and cannot start without it
             "CapAdd": ["NET_BIND_SERVICE"],
             "LogConfig": {"Type": "local", "Config": {"max-size": "5m", "max-file": "2"}},
+            "Sysctls": {_MIGRATE: "1"} if _known(_MIGRATE) else {},
         },
     }
+
+
+def _known(name: str, root: Path = Path("/")) -> bool:
+    """Whether the kernel has a setting: a container that asks for another one does not start."""
+    return (root / "proc/sys" / name.replace(".", "/")).exists()
