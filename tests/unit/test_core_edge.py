@@ -32,7 +32,10 @@ RECREATED = (
     "the edge is made anew: every app on it is away for about a second, and a request in flight"
     " has 2 s to end"
 )
-LOADED = "the edge's configuration is loaded anew: WebSockets through it are cut"
+LOADED = (
+    "the edge's configuration is loaded anew: WebSockets through it are cut, and so may be who"
+    " connects in that moment"
+)
 
 
 def stands(

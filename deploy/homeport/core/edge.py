@@ -18,7 +18,10 @@ NAMES_PORT, HTTPS_PORT = 80, 443
 HEADER = "Homeport-Edge"
 #: the changes that other apps would feel, and that wait for their holds and watches
 FELT = ("load", "recreate")
-CUT = "the edge's configuration is loaded anew: WebSockets through it are cut"
+CUT = (
+    "the edge's configuration is loaded anew: WebSockets through it are cut, and so may be who"
+    " connects in that moment"
+)
 #: what a request in flight gets to end when the edge is made anew, in seconds
 LAST = 2
 AWAY = (
