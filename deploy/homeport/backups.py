@@ -66,7 +66,7 @@ class Item:
     source: str
     file: str
     size: int
-    #: of its bytes; what lies in mounts has the other one, which small processors have sooner
+    #: of its bytes; what lies in mounts may have the other one, which small processors have sooner
     sha256: str
     #: rows of each table in the source, at the very instant of the copy
     tables: Mapping[str, int] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Item:
 
     @property
     def checksum(self) -> tuple[str, str]:
-        """An algorithm of ``hashlib`` and what it makes of the file; sets from before: SHA-256."""
+        """An algorithm of ``hashlib`` and what it makes of the file."""
         return ("blake2b", self.blake2b) if self.blake2b else ("sha256", self.sha256)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from homeport.inside import empty, putback, snapshot
+from homeport.inside import empty, putback, snapshot, tables
 from homeport.inside.tables import check
 
 
@@ -161,7 +161,34 @@ def test_a_copy_needs_no_log_beside_it(
     assert head[:16] == snapshot.MAGIC and head[18:20] == b"\2\2"
     for one in told:
         data = (tmp_path / "set" / one["file"]).read_bytes()
-        assert (one["blake2b"], one["size"]) == (hashlib.blake2b(data).hexdigest(), len(data))
+        (kind,) = {"sha256", "blake2b"} & one.keys()
+        assert (one[kind], one["size"]) == (hashlib.new(kind, data).hexdigest(), len(data))
+
+
+@pytest.mark.parametrize("kind", ["sha256", "blake2b"])
+def test_the_checksum_that_is_made_sooner_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Not every processor has instructions for SHA-256; another program may come between."""
+    (tmp_path / "file").write_bytes(os.urandom(3 * tables.CHUNK + 5))
+    known, said = iter([9.0, 1.0, 9.0, 9.0, 9.0] if kind == "sha256" else [9.0] * 5), []
+
+    def took(one: str, data: bytearray) -> float:
+        said.append((one, len(data)))
+        return next(known) if one == "sha256" else 2.0
+
+    monkeypatch.setattr(tables, "_took", took)
+    digest = hashlib.new(kind, (tmp_path / "file").read_bytes()).hexdigest()
+    assert snapshot.checksum(str(tmp_path / "file")) == {kind: digest}
+    assert set(said) == {("sha256", tables.CHUNK), ("blake2b", tables.CHUNK)}
+
+
+def test_what_is_timed_is_the_checksum_itself() -> None:
+    """Of as much as is read at a time."""
+    assert 0 < tables._took("blake2b", bytearray(tables.CHUNK)) < 1
+    assert tables._took("sha256", bytearray(64 * tables.CHUNK)) > tables._took(
+        "sha256", bytearray(1)
+    )
 
 
 EXCLUDED = [
@@ -513,7 +540,9 @@ def test_damage_is_found_and_named(
     mount = copies["mounts"][0]
     for one in [mount["tar"], *mount["databases"]]:
         if one["file"] == file:
-            one["size"], one["blake2b"] = path.stat().st_size, snapshot.checksum(str(path))
+            for kind in ("sha256", "blake2b"):
+                one.pop(kind, None)
+            one |= {"size": path.stat().st_size, **snapshot.checksum(str(path))}
     told = [one for one in put(copies, monkeypatch, capsys) if one["k"] == "problem"]
     assert {one["file"] for one in told} == {file}
     assert any(said in one["text"] for one in told), told

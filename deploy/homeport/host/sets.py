@@ -248,13 +248,13 @@ def _item(line: Mapping[str, Any], source: str) -> Item:
         source=source,
         file=str(line["file"]),
         size=int(line["size"]),
-        sha256="",
+        sha256=str(line.get("sha256", "")),
         tables={str(name): int(rows) for name, rows in (line.get("tables") or {}).items()},
         version=str(line.get("version", "")),
         files=int(line.get("files", 0)),
         mount=str(line["mount"]),
         orphans=int(line.get("orphans", 0)),
-        blake2b=str(line["blake2b"]),
+        blake2b=str(line.get("blake2b", "")),
     )
 
 

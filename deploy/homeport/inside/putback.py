@@ -55,7 +55,7 @@ def sync(folder: str) -> None:
 
 def wrong(folder: str, copy: dict[str, Any]) -> str:
     """Why a copy is not what was written, or nothing."""
-    kind = "blake2b" if copy.get("blake2b") else "sha256"  # sets from before have that
+    kind = "blake2b" if copy.get("blake2b") else "sha256"
     try:
         with open(os.path.join(folder, copy["file"]), "rb") as file:
             done, size = hashlib.new(kind), os.fstat(file.fileno()).st_size

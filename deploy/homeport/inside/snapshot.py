@@ -16,7 +16,6 @@ Databases are told by their first bytes, never by their names. It prints an obje
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import sqlite3
@@ -26,8 +25,8 @@ import tarfile
 import threading
 from contextlib import suppress
 
-from homeport.inside.tables import address, check as check_tables, counts, lacking, settled
-from homeport.inside.tables import stand_in
+from homeport.inside.tables import address, check as check_tables, checksum, counts, lacking
+from homeport.inside.tables import settled, stand_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # an image without bytecode compiles at every start what is imported
@@ -40,7 +39,6 @@ BESIDE = ("-wal", "-shm", "-journal")
 DATABASE = "HOMEPORT.database"
 #: what putback.py names a file that is not in its place yet
 TEMP = ".homeport-new"
-CHUNK = 256 * 1024
 PATIENCE = 30.0  # seconds that a locked database is waited for
 
 
@@ -108,7 +106,7 @@ def copy_database(source: str, target: str, check: bool) -> dict[str, Any]:
             live.close()
         # the disk is still busy with it: nothing of this is waited for
         digest = checksum(target)
-    told = {"tables": found, "version": sqlite3.sqlite_version, "blake2b": digest}
+    told = {"tables": found, "version": sqlite3.sqlite_version, **digest}
     return {**told, "size": os.path.getsize(target), **look(target, check)}
 
 
@@ -179,21 +177,6 @@ class Settling:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
-def checksum(path: str) -> str:
-    """The BLAKE2b of a file (RFC 7693), as ``b2sum`` tells it.
-
-    SHA-256 takes twice as long without instructions for it: no Pi up to the fourth has them.
-    """
-    done: Any = hashlib.blake2b()
-    with suppress(ValueError):  # OpenSSL's is the faster; not every Python that has it lists it
-        done = hashlib.new("blake2b512")
-    seen = memoryview(buffer := bytearray(CHUNK))
-    with open(path, "rb", buffering=0) as file:
-        while size := file.readinto(buffer):
-            done.update(seen[:size])
-    return str(done.hexdigest())
-
-
 class Steady:
     """A file of exactly so many bytes: zeros where it has become shorter meanwhile."""
 
@@ -217,7 +200,7 @@ def copy_folder(top: str, paths: list[str], known: list[str], target: str) -> di
                 files += _pack(tar, top, path, path in known) if path not in beside else 0
             except FileNotFoundError:
                 tell(k="missing", mount=top, path=path)
-    return {"size": os.path.getsize(target), "blake2b": checksum(target), "files": files}
+    return {"size": os.path.getsize(target), **checksum(target), "files": files}
 
 
 def _pack(tar: tarfile.TarFile, top: str, path: str, database: bool) -> int:
