@@ -20,6 +20,7 @@ from homeport.core.facts import Schema
 from homeport.errors import (
     Cancelled,
     HomeportError,
+    HostFault,
     MigrationFailed,
     NeverHealthy,
     Problem,
@@ -243,6 +244,26 @@ def test_nobody_waits_for_long_for_a_look(make_app: MakeApp) -> None:
     ctx, release = about(make_app("well", migrate=RULES), "v1")
     run(ctx, release, "migrate", later=True)
     assert ops_migrate.left(ctx, failed) is failed and ctx.asking is None
+
+
+def gone(*_: object) -> None:
+    """An Engine that does not answer."""
+    raise HostFault(Problem("Docker does not answer"))
+
+
+def test_a_docker_that_is_gone_hides_no_cause(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What asks cannot be removed then: the failure is told as what it was."""
+    app = make_app("deaf", migrate=replace(RULES, schema=("sleep", "600")))
+    ctx, release = about(app, "v1")
+    run(ctx, release, "migrate", later=True)
+    stopped = Cancelled(Problem("stopped at start", release.id))
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "remove", gone)
+        assert ops_migrate.left(ctx, stopped) is stopped and ctx.asking is None
+    # the next run ends it
+    oneshot.clear(app.context("recover"))
 
 
 def test_a_program_that_is_not_there(make_app: MakeApp) -> None:

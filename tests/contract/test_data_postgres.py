@@ -18,7 +18,7 @@ import pytest
 from bench import evidence
 from homeport.backups import Backup, Item
 from homeport.core import postgres_sql as sql
-from homeport.errors import HostFault, Refused
+from homeport.errors import HostFault, Problem, Refused
 from homeport.host import compose, ops, ops_data, postgres, postgres_care, postgres_find
 from homeport.host import postgres_client, postgres_loss, postgres_major, prepare, sets
 from homeport.host.context import Context
@@ -551,6 +551,11 @@ class Died(BaseException):
 PROGRAMS = 5
 
 
+def gone(*_: object) -> None:
+    """An Engine that does not answer."""
+    raise HostFault(Problem("Docker does not answer"))
+
+
 def test_one_client_copies_for_a_whole_deploy(
     kitchen: Kitchen, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -570,6 +575,14 @@ def test_one_client_copies_for_a_whole_deploy(
                 postgres.dump(ctx, kitchen.release, later, "1.dump")
         assert kitchen.leftovers() == [] and ctx.client is None
         again = postgres.dump(ctx, kitchen.release, later, "1.dump")
+    assert kitchen.leftovers() == []
+    # a container that cannot be removed ends no deploy: the next run's first copy sweeps it
+    with monkeypatch.context() as patched, postgres_client.keeping(ctx):
+        postgres.dump(ctx, kitchen.release, later, "2.dump")
+        patched.setattr(Engine, "remove", gone)
+        postgres_client.leave(ctx)
+    assert ctx.client is None and kitchen.leftovers()
+    postgres.dump(kitchen.context(), kitchen.release, later, "3.dump")
     assert kitchen.leftovers() == []
     assert item.tables["notes"] == first.tables["notes"] + 1
     assert again.tables == item.tables

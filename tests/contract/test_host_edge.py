@@ -11,6 +11,7 @@ import socket
 import socketserver
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
@@ -34,6 +35,8 @@ from homeport.model import Request
 from tinyapp.driver import Page, ask, docker, the_edge, wait
 
 pytestmark = pytest.mark.docker
+#: there since Linux 5.14
+MIGRATES = Path("/proc/sys/net/ipv4/tcp_migrate_req")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -384,12 +387,43 @@ def test_the_edge_keeps_to_itself(site: Site) -> None:
     assert [one.removeprefix("CAP_") for one in seen["CapAdd"]] == ["NET_BIND_SERVICE"]
     assert seen["RestartPolicy"]["Name"] == "always"
     # what its old listener had not taken yet is not reset when its settings change
-    migrates = Path("/proc/sys/net/ipv4/tcp_migrate_req")
     assert (seen["Sysctls"] or {}) == (
-        {"net.ipv4.tcp_migrate_req": "1"} if migrates.exists() else {}
+        {"net.ipv4.tcp_migrate_req": "1"} if MIGRATES.exists() else {}
     )
     code, _ = Engine().run_in(the_edge(), ["touch", f"{links.RUN}/{site.name}/live"])
     assert code != 0
+
+
+def knock(address: str, port: int, name: str, over: threading.Event) -> Counter[str]:
+    """Connections one after the other, each with one request, and how they ended."""
+    request = f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode()
+    ended: Counter[str] = Counter()
+    while not over.is_set():
+        try:
+            with socket.create_connection((address, port), 10) as connection:
+                connection.sendall(request)
+                answer = b"".join(iter(lambda: connection.recv(4096), b""))
+            ended["answered" if answer.startswith(b"HTTP/1.1 200") else "closed"] += 1
+        except ConnectionResetError:
+            ended["reset"] += 1
+    return ended
+
+
+def test_new_settings_reset_nobody(site: Site) -> None:
+    """A connection that the old listener had not taken yet is the new one's."""
+    site.store.write_link(site.slot("r0001"))
+    networks = (Engine().inspect(the_edge()) or {})["NetworkSettings"]["Networks"]
+    address = next(one["IPAddress"] for one in networks.values() if one["IPAddress"])
+    over, name = threading.Event(), f"{site.name}.test"
+    clients = [site.pool.submit(knock, address, site.port, name, over) for _ in range(8)]
+    try:
+        for turn in range(15):
+            assert site.apply(hold=9.0 - turn % 2) == "load"
+    finally:
+        over.set()
+    ended = sum((one.result(30) for one in clients), Counter())
+    assert ended["answered"] > 100
+    assert ended["reset"] == 0 or not MIGRATES.exists(), ended
 
 
 def test_what_a_run_changes_at_the_edge(site: Site, free_port: int) -> None:

@@ -17,20 +17,13 @@ from scenario import sending, status, under_way
 
 pytestmark = pytest.mark.lab
 
-#: steps at which the executor dies: all with an effect, up to the commit; and those of them that
-#: have to do with the database, which are other ones where that is a server
+#: steps at which the executor dies: all with an effect, up to the commit
 STEPS = (
     *("backup", "verify", "rehearse", "hold", "drain", "retire"),
     *("snapshot", "migrate", "start", "healthy", "schema"),
 )
-OF_THE_SERVER = ("backup", "verify", "rehearse", "snapshot", "migrate", "start", "schema")
-KILLS = [
-    *(("sqlite", step) for step in STEPS),
-    *(("postgres", step) for step in STEPS if step in OF_THE_SERVER),
-]
 #: seconds that a migration may take where none is to hang: a busy machine is no hanging one
 PATIENT = 30
-BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgres"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +32,7 @@ def made() -> dict[str, str]:
     return moving.made()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def kind(request: pytest.FixtureRequest) -> str:
     """The kind of database."""
     return str(request.param)
@@ -73,7 +66,6 @@ def unchanged(moves: Moves, serves: str, link: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAILS)
-@BOTH
 def test_a_migration_that_fails_leaves_both_as_they_were(
     moves: Moves, made: dict[str, str], total: Total, name: str
 ) -> None:
@@ -96,7 +88,7 @@ def test_a_migration_that_fails_leaves_both_as_they_were(
     unchanged(moves, serves, link)
 
 
-@pytest.mark.parametrize(("kind", "step"), KILLS, indirect=["kind"])
+@pytest.mark.parametrize("step", STEPS)
 def test_an_executor_killed_anywhere_leaves_both_as_they_were(
     moves: Moves, made: dict[str, str], total: Total, step: str
 ) -> None:
@@ -123,7 +115,6 @@ def killed(moves: Moves, image: str, kill: Any) -> Ran:
     return ran
 
 
-@BOTH
 def test_what_requests_could_not_wait_for_is_a_page(moves: Moves, made: dict[str, str]) -> None:
     """Where a hold would be too long, a page says when to come back: told before, nothing lost."""
     stage, serves, link = moves.stage, status(moves.stage)["release"], moves.stage.link()

@@ -157,7 +157,7 @@ def test_who_asked_may_be_lost(ctx: Context) -> None:
 
 @pytest.mark.parametrize(
     ("do", "commit", "ends"),
-    [("pull", False, True), ("drain", False, True), ("migrate", False, False)]
+    [("pull", False, True), ("schema", False, True), ("migrate", False, False)]
     + [("restore-data", False, False), ("watch", False, False), ("pull", True, False)],
 )
 def test_the_middle_of_a_step(ctx: Context, do: str, commit: bool, ends: bool) -> None:

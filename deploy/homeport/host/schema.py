@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import Any, Callable, Mapping
 
 from homeport.backups import Migrate
@@ -130,10 +131,14 @@ def answer(ctx: Context, release: Release) -> Schema:
 
 
 def forget(ctx: Context) -> None:
-    """End what asks: before anybody else works on the data, it must not have it open."""
+    """End what asks: before anybody else works on the data, it must not have it open.
+
+    Why that cannot be done is told by whatever needs Docker next; it hides no other cause.
+    """
     asking, ctx.asking = ctx.asking, None
     if asking is not None:
-        asking.begun.close()
+        with suppress(HostFault):
+            asking.begun.close()
 
 
 def _rules(release: Release) -> Migrate:

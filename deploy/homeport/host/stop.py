@@ -27,7 +27,7 @@ LOOK = 0.1
 #: operations that may end in the middle: what is left then, one that fails leaves as well, and no
 #: data that anybody works on is being written
 SAFE = frozenset(
-    ("pull", "edge-pull", "probe", "smoke", "drain", "rehearse")
+    ("pull", "edge-pull", "probe", "smoke", "schema", "drain", "rehearse")
     + ("backup", "verify", "snapshot", "verify-sets", "offsite", "drill", "fetch")
 )
 
