@@ -17,6 +17,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import packages
 import pytest
 
 from bench.faults import upgrade
@@ -42,14 +43,8 @@ def main(payload, stdin, stdout):
 
 
 def make_package(folder: Path, agent: str = AGENT) -> Path:
-    """A package of the shape of ours with an agent of the test's own."""
-    for name in ("core", "host"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "__init__.py").write_text("")
-    for name in bundle.SHARED:
-        (folder / name).write_text("")
-    (folder / "host" / "agent.py").write_text(agent)
-    return folder
+    """A package with an agent that answers whatever it is asked."""
+    return packages.make_package(folder, agent)
 
 
 @pytest.fixture

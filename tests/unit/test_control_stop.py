@@ -14,6 +14,7 @@ import pytest
 
 from homeport.control import bundle, cli, stopping
 from homeport.errors import Cancelled, TooLate
+from packages import make_package
 
 # An agent whose runs last until somebody asks them to stop, in the way that the app's name says.
 AGENT = """
@@ -52,14 +53,7 @@ def main(payload, stdin, stdout):
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A host of this machine that is set up, and a folder with homeport.toml."""
-    package = tmp_path / "package"
-    for name in ("core", "host"):
-        (package / name).mkdir(parents=True)
-        (package / name / "__init__.py").write_text("")
-    for name in bundle.SHARED:
-        (package / name).write_text("")
-    (package / "host" / "agent.py").write_text(AGENT)
-    made = bundle.build(package)
+    made = bundle.build(make_package(tmp_path / "package", AGENT))
     monkeypatch.setattr(bundle, "build", lambda: made)
     root = tmp_path / "opt"
     (root / "homeport" / "agent").mkdir(parents=True)

@@ -15,6 +15,7 @@ import pytest
 
 from homeport.control import bundle, changing, cli
 from homeport.control.context import Context
+from packages import make_package
 from test_core_freeze import EVIL
 
 AGENT = """
@@ -67,14 +68,7 @@ def main(payload, stdin, stdout):
 @pytest.fixture(autouse=True)
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with homeport.toml and a compose file, and a host that is set up for it."""
-    package = tmp_path / "package"
-    for name in ("core", "host"):
-        (package / name).mkdir(parents=True)
-        (package / name / "__init__.py").write_text("")
-    for name in bundle.SHARED:
-        (package / name).write_text("")
-    (package / "host" / "agent.py").write_text(AGENT)
-    made = bundle.build(package)
+    made = bundle.build(make_package(tmp_path / "package", AGENT))
     monkeypatch.setattr(bundle, "build", lambda: made)
     (tmp_path / "opt" / "homeport" / "agent").mkdir(parents=True)
     monkeypatch.setenv("HOMEPORT_ROOT", str(tmp_path / "opt"))

@@ -29,16 +29,12 @@ import sys
 import tarfile
 from contextlib import suppress
 
-from homeport.inside.tables import check, counts, settled, standing
+from homeport.inside.tables import BESIDE, DATABASE, MAGIC, TEMP, check, counts, settled, standing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # an image without bytecode compiles at every start what is imported
     from typing import IO, Any
 
-MAGIC = b"SQLite format 3\0"
-BESIDE = ("-wal", "-shm", "-journal")
-DATABASE = "HOMEPORT.database"
-TEMP = ".homeport-new"
 CHUNK = 1024 * 1024
 
 

@@ -25,20 +25,13 @@ import tarfile
 import threading
 from contextlib import suppress
 
-from homeport.inside.tables import address, check as check_tables, checksum, counts, lacking
-from homeport.inside.tables import settled, stand_in
+from homeport.inside.tables import BESIDE, DATABASE, MAGIC, TEMP, address, check as check_tables
+from homeport.inside.tables import checksum, counts, lacking, settled, stand_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # an image without bytecode compiles at every start what is imported
     from typing import Any, BinaryIO, Iterator
 
-MAGIC = b"SQLite format 3\0"
-#: what SQLite keeps beside a database
-BESIDE = ("-wal", "-shm", "-journal")
-#: in the tar's entry of a database: its mode and owner are there, its content is not
-DATABASE = "HOMEPORT.database"
-#: what putback.py names a file that is not in its place yet
-TEMP = ".homeport-new"
 PATIENCE = 30.0  # seconds that a locked database is waited for
 
 

@@ -1,8 +1,8 @@
-"""What scripts that run inside an image have in common, passed along with them: databases whose
-indexes or rules want what only the app itself brings, a collation or a function; and checksums.
+"""What scripts that run inside an image have in common, passed along with them: how copies look,
+their checksums, and databases whose indexes or rules want what only the app itself brings.
 
-SQLite stops at such an index or rule. Something else in its place is good enough to read rows with,
-and never to say whether an index is in order.
+SQLite stops where a collation or a function is missing. Something else in its place is good enough
+to read rows with, and never to say whether an index is in order.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ if TYPE_CHECKING:  # an image without bytecode compiles at every start what is i
 
     T = TypeVar("T")
 
+MAGIC = b"SQLite format 3\0"
+#: what SQLite keeps beside a database
+BESIDE = ("-wal", "-shm", "-journal")
+#: in the tar's entry of a database: its mode and owner are there, its content is not
+DATABASE = "HOMEPORT.database"
+#: what putback.py names a file that is not in its place yet
+TEMP = ".homeport-new"
 CHUNK = 256 * 1024
 NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0 ORDER BY name"
 #: what SQLite says of something that the app brings, before its name
