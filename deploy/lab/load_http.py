@@ -8,6 +8,7 @@ the socket adds its own time to the figure.
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import time
 from collections import deque
@@ -70,6 +71,38 @@ class Connection:
         self.writer.transport.abort()
 
 
+class _Telling(asyncio.StreamReaderProtocol):
+    """Streams that tell of an answer which came before the connection broke.
+
+    A server may answer before it has the whole body, and close: RFC 9112, 9.5, has clients look for
+    that while they send, as curl and browsers do. The loop may meet the broken pipe first, and
+    would close the socket with the answer unread in it.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        super().__init__(reader)
+        self._answer, self._socket = reader, -1
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note the socket: the transport may not tell of it later."""
+        super().connection_made(transport)
+        self._socket = transport.get_extra_info("socket").fileno()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hand on what is left in the socket, which is closed after this."""
+        left = b"".join(iter(self._more, b"")) if exc else b""
+        if left:
+            self._answer.feed_data(left)
+            exc = None
+        super().connection_lost(exc)
+
+    def _more(self) -> bytes:
+        try:
+            return os.read(self._socket, CHUNK)
+        except OSError:
+            return b""
+
+
 @dataclass
 class Pool:
     """Kept connections to one address, the longest idle first, so that each is used in its turn."""
@@ -81,7 +114,11 @@ class Pool:
 
     async def fresh(self) -> Connection:
         """Open a connection. Raises OSError."""
-        return Connection(*await asyncio.open_connection(self.host, self.port, limit=CHUNK))
+        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=CHUNK)
+        transport, protocol = await loop.create_connection(
+            lambda: _Telling(reader), self.host, self.port
+        )
+        return Connection(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     async def take(self) -> Connection:
         """Return a kept connection that is open now, else a fresh one. Raises OSError.

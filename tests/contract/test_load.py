@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from lab.load import AuditRow, Load, Result, holds_seen, judge
+from lab.load_http import Answer, Pool, Stamps, exchange
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 OLD, NEW = "r0001-aaaaaaa", "r0002-bbbbbbb"
@@ -261,6 +263,35 @@ def test_a_planted_fault_is_found_once(fault: str, author: str | None, reason: s
         assert site.app.planted == [fault]
     assert failures(figures) == NOTHING | ({author: 1} if author else {})
     assert figures["errors"] == ({reason: 1} if reason else {})
+
+
+@pytest.mark.parametrize("answers", [b"HTTP/1.1 503 Away\r\nContent-Length: 0\r\n\r\n", b""])
+def test_an_answer_before_the_whole_body_is_seen(answers: bytes) -> None:
+    """A server that answers early and closes resets what is still sent: the answer came first."""
+
+    def serve(listening: socket.socket) -> None:
+        taken, _ = listening.accept()
+        with taken:
+            taken.recv(1000)
+            taken.sendall(answers)
+            # closed with bytes that nobody read: the kernel sends RST
+
+    async def ask(port: int) -> Answer:
+        connection = await Pool("127.0.0.1", port).fresh()
+        # the loop meets the broken pipe first, which on a busy machine is a matter of luck
+        connection.writer.transport.pause_reading()
+        head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50000000\r\n\r\n"
+        return await exchange(connection, head + bytes(50_000_000), Stamps())
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        served = pool.submit(serve, listening)
+        asked = ask(listening.getsockname()[1])
+        if answers:
+            assert asyncio.run(asked).status == 503
+        else:
+            with pytest.raises(ConnectionError):
+                asyncio.run(asked)
+        served.result(20)
 
 
 def test_refused_connections_are_the_edges_failures() -> None:
