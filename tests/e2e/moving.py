@@ -12,7 +12,7 @@ from bench import evidence, images
 from bench.moves import Moves
 from lab.load import Load, Result, judge
 from lab.registry import ensure_registry
-from scenario import sending, under_way
+from scenario import sending, status, under_way
 
 #: what each image does, the exit code of its deploy, and whether it got as far as a hold
 WORDS = "the shelf of points broke"
@@ -22,6 +22,8 @@ FAILS: dict[str, tuple[dict[str, Any], int, bool]] = {
     "hangs": ({"migrates": "hangs"}, 57, True),
     "unhealthy": ({"ready_live": 503}, 52, True),
 }
+#: seconds that a migration may take where none is to hang: a busy machine is no hanging one
+PATIENT = 30
 FIGURES = ("failed_edge", "answered_5xx", "lost_writes", "doubled_writes")
 COUNTED = ("requests", "acked_writes", *FIGURES)
 
@@ -79,3 +81,14 @@ def serving(kind: str, name: str, now: str) -> Iterator[Moves]:
         yield found
     finally:
         found.down()
+
+
+def unchanged(moves: Moves, serves: str, link: str) -> None:
+    """What served serves, on its own schema and whole data, and nothing is left to do."""
+    seen = status(moves.stage)
+    assert (seen["release"], seen["healthy"], seen["unfinished"]) == (serves, True, [])
+    assert moves.stage.link() == link and moves.schema() == "0002"
+    moves.sound()
+    assert moves.stage.homeport("recover", "--json").data["outcome"] == "nothing-to-do"
+    left = moves.stage.on_host("docker", "ps", "-aq", "--filter", "label=homeport.oneshot")
+    assert left == "", "a one-shot container is left"

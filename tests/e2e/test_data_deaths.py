@@ -11,8 +11,8 @@ import pytest
 
 from bench.moves import Moves
 from bench.stage import Ran, until
-from lab.load import Load, judge
-from moving import FAILS, WORDS, Total
+from lab.load import Load
+from moving import FAILS, PATIENT, WORDS, Total, unchanged
 from scenario import sending, status, under_way
 
 pytestmark = pytest.mark.lab
@@ -22,8 +22,6 @@ STEPS = (
     *("backup", "verify", "rehearse", "hold", "drain", "retire"),
     *("snapshot", "migrate", "start", "healthy", "schema"),
 )
-#: seconds that a migration may take where none is to hang: a busy machine is no hanging one
-PATIENT = 30
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +50,6 @@ def moves(kind: str, made: dict[str, str]) -> Iterator[Moves]:
     with moving.serving(kind, "deaths", made["now"]) as found:
         found.settings(within=PATIENT)
         yield found
-
-
-def unchanged(moves: Moves, serves: str, link: str) -> None:
-    """What served serves, on its own schema and whole data, and nothing is left to do."""
-    seen = status(moves.stage)
-    assert (seen["release"], seen["healthy"], seen["unfinished"]) == (serves, True, [])
-    assert moves.stage.link() == link and moves.schema() == "0002"
-    moves.sound()
-    assert moves.stage.homeport("recover", "--json").data["outcome"] == "nothing-to-do"
-    left = moves.stage.on_host("docker", "ps", "-aq", "--filter", "label=homeport.oneshot")
-    assert left == "", "a one-shot container is left"
 
 
 @pytest.mark.parametrize("name", FAILS)
@@ -113,28 +100,3 @@ def killed(moves: Moves, image: str, kill: Any) -> Ran:
         ran = deploy.result(timeout=180)
     until(lambda: not status(moves.stage)["running"], 60, "the guardian's recovery", 0.5)
     return ran
-
-
-def test_what_requests_could_not_wait_for_is_a_page(moves: Moves, made: dict[str, str]) -> None:
-    """Where a hold would be too long, a page says when to come back: told before, nothing lost."""
-    stage, serves, link = moves.stage, status(moves.stage)["release"], moves.stage.link()
-    # a change of the edge has a gap of its own, which is told of and is not what is shown here
-    moves.settings(hold="6s", within=PATIENT)
-    stage.homeport("edge", "apply", "--yes", "--json")
-    with sending(Load(stage.url, rate=60)) as load:
-        under_way(load)
-        ran = stage.deploy(made["raises"], "--monitor", "0s", check=False)
-        under_way(load)
-    result = load.stop()
-    moves.settings(within=PATIENT)
-    stage.homeport("edge", "apply", "--yes", "--json")
-    assert ran.code == FAILS["raises"][1], ran
-    told = ran.err.index("the maintenance page answers meanwhile")
-    assert told < ran.err.index(WORDS), "it was not said beforehand"
-    figures = judge(result, moves.audit())
-    errors = figures["errors"]
-    odd = [one for one in result.requests if one.error]
-    assert isinstance(errors, dict) and set(errors) == {"edge: maintenance"}, (errors, odd)
-    assert figures["lost_writes"] == figures["doubled_writes"] == 0 < figures["acked_writes"]
-    assert stage.get("/")[0] == 200, "the page is still up"
-    unchanged(moves, serves, link)
