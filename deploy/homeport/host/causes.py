@@ -12,6 +12,8 @@ from homeport.host.look import SERVICE as SERVICE
 from homeport.model import Release
 
 MIB = 1024 * 1024
+#: what Docker says of SIGKILL: 128 and the signal's number
+KILLED = 137
 #: lines to look for a cause in, and characters of them to show
 LINES, MOST = 300, 2000
 
@@ -34,18 +36,28 @@ def starved(seen: Mapping[str, Any]) -> bool:
 
 def ended(service: str, seen: Mapping[str, Any]) -> str:
     """How a container ended, in a sentence without its end."""
-    state = seen.get("State") or {}
+    limit = int((seen.get("HostConfig") or {}).get("Memory") or 0)
+    at = f" at its limit of {limit // MIB} MiB" if limit else ""
     if starved(seen):
-        limit = int((seen.get("HostConfig") or {}).get("Memory") or 0)
-        at = f" at its limit of {limit // MIB} MiB" if limit else ""
         return f"{service} ran out of memory{at}"
-    return f"{service} ended with code {state.get('ExitCode', '?')}"
+    if _killed(seen):
+        # with version 1 of cgroups Docker hears of want of memory only while the container is there
+        return f"{service} was killed (code 137), as for want of memory{at},"
+    return f"{service} ended with code {(seen.get('State') or {}).get('ExitCode', '?')}"
+
+
+def _killed(seen: Mapping[str, Any]) -> bool:
+    return (seen.get("State") or {}).get("ExitCode") == KILLED
 
 
 def mend(seen: Mapping[str, Any]) -> str:
     """What helps."""
     if starved(seen):
         return "raise deploy.resources.limits.memory in the compose file, or mend the leak"
+    if _killed(seen):
+        return (
+            "`sudo dmesg | grep -i oom` says whether it was memory: raise its limit, or free some"
+        )
     return "mend the release, deploy again"
 
 
