@@ -30,13 +30,13 @@ AGAIN = "mend the release, deploy again"
         (
             {"ExitCode": 137, "OOMKilled": False},
             LIMIT,
-            "web was killed (code 137), as for want of memory at its limit of 64 MiB,",
+            "web was killed (code 137), maybe for want of memory at its limit of 64 MiB",
             LOOK,
         ),
         (
             {"ExitCode": 137},
             {"Memory": 0},
-            "web was killed (code 137), as for want of memory,",
+            "web was killed (code 137), maybe for want of memory",
             LOOK,
         ),
     ],
@@ -47,3 +47,4 @@ def test_how_it_ended(
     """SIGKILL is told apart from a program's own end: Docker does not always hear of its cause."""
     seen = {"State": state, "HostConfig": host}
     assert (causes.ended("web", seen), causes.mend(seen)) == (words, mend)
+    assert causes.killed(seen) == ("was killed" in words)

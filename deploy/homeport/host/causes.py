@@ -34,27 +34,28 @@ def starved(seen: Mapping[str, Any]) -> bool:
     return bool((seen.get("State") or {}).get("OOMKilled"))
 
 
+def killed(seen: Mapping[str, Any]) -> bool:
+    """Whether SIGKILL ended it, and Docker knows of no want of memory."""
+    return (seen.get("State") or {}).get("ExitCode") == KILLED and not starved(seen)
+
+
 def ended(service: str, seen: Mapping[str, Any]) -> str:
     """How a container ended, in a sentence without its end."""
     limit = int((seen.get("HostConfig") or {}).get("Memory") or 0)
     at = f" at its limit of {limit // MIB} MiB" if limit else ""
     if starved(seen):
         return f"{service} ran out of memory{at}"
-    if _killed(seen):
+    if killed(seen):
         # with version 1 of cgroups Docker hears of want of memory only while the container is there
-        return f"{service} was killed (code 137), as for want of memory{at},"
+        return f"{service} was killed (code 137), maybe for want of memory{at}"
     return f"{service} ended with code {(seen.get('State') or {}).get('ExitCode', '?')}"
-
-
-def _killed(seen: Mapping[str, Any]) -> bool:
-    return (seen.get("State") or {}).get("ExitCode") == KILLED
 
 
 def mend(seen: Mapping[str, Any]) -> str:
     """What helps."""
     if starved(seen):
         return "raise deploy.resources.limits.memory in the compose file, or mend the leak"
-    if _killed(seen):
+    if killed(seen):
         return (
             "`sudo dmesg | grep -i oom` says whether it was memory: raise its limit, or free some"
         )

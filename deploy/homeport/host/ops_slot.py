@@ -20,8 +20,8 @@ from homeport.model import Release
 Args = Mapping[str, Any]
 #: what a slot that never served gets to end, in seconds
 MOMENT = 1
-#: Docker's own grace where a compose file names none, in seconds, and the exit code of SIGKILL
-DEFAULT_GRACE, KILLED = 10, 137
+#: Docker's own grace where a compose file names none, in seconds
+DEFAULT_GRACE = 10
 
 
 def sockets(ctx: Context, args: Args) -> str:
@@ -160,9 +160,8 @@ def _stop_all(
             # a bound only ever shortens what the compose file grants
             grace = min(grace, DEFAULT_GRACE if own is None else int(own))
         engine.stop(one["Id"], grace)
-        state = (engine.inspect(one["Id"]) or {}).get("State") or {}
-        killed = state.get("ExitCode") == KILLED and not state.get("OOMKilled")
-        return (name, time.monotonic() - begun) if killed else None
+        seen = engine.inspect(one["Id"]) or {}
+        return (name, time.monotonic() - begun) if causes.killed(seen) else None
 
     if not running:
         return []
