@@ -23,17 +23,13 @@ SET_ASIDE = {
 TOGETHER = {
     "registry": {f"test_{name}" for name in ("lab", "pipeline", "pipeline_image", "setup")},
 }
-#: modules that are so many groups, by what stands first in a test's brackets: each has its own host
-APART = {"test_data_deaths": ("sqlite", "postgres")}
 #: groups that take minutes begin first, longest first: one that begins last is waited for alone
 LONGEST = (
     "registry",
     # this one waits for the most part, and the one before has both processors busy
     "test_schedule",
-    *(f"test_data_deaths_{name}" for name in APART["test_data_deaths"]),
-    *(f"test_{name}" for name in ("data_rollback", "data_dead_host", "broken", "data_guide")),
-    *(f"test_{name}" for name in ("data_postgres", "wrong_input", "host_offsite", "host_watch")),
-    *(f"test_{name}" for name in ("github", "readme")),
+    *(f"test_{name}" for name in ("data_dead_host", "broken", "data_guide", "data_postgres")),
+    *(f"test_{name}" for name in ("wrong_input", "host_offsite", "host_watch", "github", "readme")),
     *(f"test_{name}" for name in ("faults", "doctor", "people", "host_cancel", "volumes")),
 )
 
@@ -45,9 +41,6 @@ def group(nodeid: str) -> str:
     such groups are torn apart without a word.
     """
     stem = Path(nodeid.split("::")[0]).stem
-    for part in APART.get(stem, ()):
-        if f"[{part}" in nodeid:
-            return f"{stem}_{part}"
     return next((name for name, modules in TOGETHER.items() if stem in modules), stem)
 
 
@@ -66,14 +59,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each host's tests together; where several processes share them, the longest groups first."""
-    places: dict[str, list[int]] = {}
-    for place, item in enumerate(items):
-        places.setdefault(Path(item.nodeid.split("::")[0]).stem, []).append(place)
-    for stem in APART.keys() & places.keys():
-        mine = sorted((items[place] for place in places[stem]), key=lambda item: group(item.nodeid))
-        for place, item in zip(places[stem], mine):
-            items[place] = item
+    """Where several processes share the tests, the longest groups come first."""
     if hasattr(config, "workerinput"):
         rank = {name: place for place, name in enumerate(LONGEST)}
         items.sort(key=lambda item: rank.get(group(item.nodeid), len(LONGEST)))

@@ -14,8 +14,9 @@ from lab.database import ensure_database
 from lab.load import AuditRow
 from lab.registry import ensure_registry
 
-#: how long a migration may take, in seconds: what hangs must fit the hold limit with the way back
-WITHIN = 12
+#: how long a migration and a start may take, in seconds: what hangs must fit the hold limit with
+#: the way back
+WITHIN, START = 12, 10
 SETTINGS = """app = "myfoodbudget"
 [host]
 address = "{address}"
@@ -26,7 +27,7 @@ standby = true
 port = 80
 [deploy]
 hold = "{hold}"
-start = "10s"
+start = "{start}s"
 [backup]
 {backup}{postgres}check = ["python", "-m", "foodbudget", "check"]
 [migrate]
@@ -111,12 +112,13 @@ class Moves:
             )
         return moves
 
-    def settings(self, hold: str = "45s", within: int = WITHIN) -> None:
+    def settings(self, hold: str = "45s", within: int = WITHIN, start: int = START) -> None:
         """Write homeport.toml."""
         text = SETTINGS.format(
             address=self.stage.host.address,
             hold=hold,
             within=within,
+            start=start,
             backup=self.backup,
             postgres='postgres = "DATABASE_URL"\n' if self.kind == "postgres" else "",
         )

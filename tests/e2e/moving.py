@@ -22,8 +22,11 @@ FAILS: dict[str, tuple[dict[str, Any], int, bool]] = {
     "hangs": ({"migrates": "hangs"}, 57, True),
     "unhealthy": ({"ready_live": 503}, 52, True),
 }
-#: seconds that a migration may take where none is to hang: a busy machine is no hanging one
-PATIENT = 30
+#: seconds that a migration and a start may take where none is to hang: a busy machine is no
+#: hanging one
+PATIENT = {"within": 30, "start": 20}
+#: which of them is waited out in a deploy that fails
+WAITED = {"hangs": "within", "unhealthy": "start"}
 FIGURES = ("failed_edge", "answered_5xx", "lost_writes", "doubled_writes")
 COUNTED = ("requests", "acked_writes", *FIGURES)
 

@@ -40,7 +40,7 @@ def test_what_requests_could_not_wait_for_is_a_page(moves: Moves, made: dict[str
     """Where a hold would be too long, a page says when to come back: told before, nothing lost."""
     stage, serves, link = moves.stage, status(moves.stage)["release"], moves.stage.link()
     # a change of the edge has a gap of its own, which is told of and is not what is shown here
-    moves.settings(hold="6s", within=moving.PATIENT)
+    moves.settings(hold="6s", **moving.PATIENT)
     stage.homeport("edge", "apply", "--yes", "--json")
     with sending(Load(stage.url, rate=60)) as load:
         under_way(load)

@@ -17,6 +17,7 @@ from bench.moves import AUDIT, Moves
 from bench.stage import Ran, until
 from lab.load import AuditRow, Load, Result, judge
 from lab.registry import ensure_registry
+from moving import PATIENT
 from scenario import sending, status, under_way
 
 pytestmark = pytest.mark.lab
@@ -59,8 +60,7 @@ def made() -> dict[str, str]:
 def moves(request: pytest.FixtureRequest, made: dict[str, str]) -> Iterator[Moves]:
     """A host where the app of today was written to."""
     found = Moves.up(request.param, conftest.talk, "back")
-    # no migration is to hang here: on a busy machine a good one may take its time
-    found.settings(within=30)
+    found.settings(**PATIENT)
     try:
         found.stage.deploy(made["now"], "--monitor", "0s")
         with sending(Load(found.stage.url, rate=60)) as load:
