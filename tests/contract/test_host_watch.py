@@ -114,6 +114,7 @@ def test_a_taking_back_that_dies_after_its_commit_is_told_as_one(make_app: MakeA
     verdict = json.loads(out.getvalue().splitlines()[-1])
     assert verdict["outcome"] == "taken-back"
     assert f"was taken back to {first}" in verdict["sentence"]
+    assert f"{verdict['release']} went bad in its watch: " in verdict["sentence"], "why is not told"
     wait(lambda: not Lock(app.paths.lock).held(), "the recovery ended")
     history = app.context("status").store.history()
     assert (app.serves(), history.unfinished) == (first, ())
@@ -159,6 +160,7 @@ def test_a_taking_back_that_died_is_gone_on_with(make_app: MakeApp) -> None:
     assert time.monotonic() - began < 30, "the bad release was waited for"
     assert (verdict["outcome"], verdict["code"]) == ("taken-back", 54), verdict
     assert f"was taken back to {first}" in verdict["sentence"]
+    assert f"{verdict['release']} went bad in its watch: " in verdict["sentence"], "why is not told"
     assert app.context("status").store.history().taken_back == (verdict["release"],)
     assert app.running() == [app.web_of(first)] and app.ask().told()["release"] == first
 

@@ -146,6 +146,23 @@ def test_taken_back() -> None:
     assert journal.fold(lines).taken_back == (ONE,)
 
 
+def test_why_a_release_was_taken_back() -> None:
+    """As its last taking back says, which journals of before do not."""
+    lines = [
+        line("begin", "a-back", 8.0, verb="take-back", why="4 of 20 answers bad", **{"from": ONE}),
+        line("begin", "b-back", 9.0, verb="take-back", why="it fell", **{"from": TWO}),
+        line("begin", "c", 9.5, verb="rollback", **{"from": ONE}),
+    ]
+    told = journal.fold([*DEPLOYED, *lines])
+    assert [told.blamed(one) for one in (ONE, TWO, "r0009-abcdef0")] == [
+        "4 of 20 answers bad",
+        "it fell",
+        "",
+    ]
+    old = line("begin", "d-back", 10.0, verb="take-back", **{"from": TWO})
+    assert journal.fold([*DEPLOYED, *lines, old]).blamed(TWO) == ""
+
+
 def test_boots_count_for_committed_runs_that_have_not_ended() -> None:
     """A run before its commit has no watch to finish, an ended one neither."""
     boot = line("boot", "")

@@ -22,7 +22,7 @@ A record is one JSON object a line with ``v`` (format), ``k`` (kind), ``run``, `
 A torn or garbled line is skipped and counted, never guessed at. Where one was, it may be the
 ``begin`` of a run that later lines speak of, or the commit of a release that a later run found
 live: those lines count by themselves then. Fields that came later
-(``key``, ``freeze``) may be missing: then nothing was asked.
+(``key``, ``freeze``, ``why``) may be missing: then nothing was asked, or told.
 
 What a run asks of the freeze takes effect with its commit, by the same record, and for a run that
 commits nothing with its good end. So no crash can leave one without the other.
@@ -64,6 +64,8 @@ class Run:
     site: Mapping[str, Any] | None = None
     #: the sets of copies that it made
     sets: tuple[str, ...] = ()
+    #: what a taking back was begun for
+    why: str = ""
 
     @property
     def good(self) -> bool:
@@ -111,6 +113,11 @@ class History:
     def run(self, name: str) -> Run | None:
         """The run by that id."""
         return next((run for run in self.runs if run.id == name), None)
+
+    def blamed(self, release: str) -> str:
+        """Why a release was taken back last; "" where that is not written down."""
+        backs = (one for one in self.runs if (one.verb, one.origin) == ("take-back", release))
+        return next((one.why for one in reversed(tuple(backs))), "")
 
     def answered(self, key: str) -> Run | None:
         """The run that did what ``key`` asks, if what it did still stands.
@@ -172,6 +179,7 @@ def _take(history: History, runs: dict[str, Run], record: Mapping[str, Any]) -> 
             cause if isinstance(cause, dict) else {},
             key=str(record.get("key", "")),
             freeze=freeze if isinstance(freeze, bool) else None,
+            why=str(record.get("why", "")),
         )
         history = _found_live(history, runs[name].origin)
         return replace(history, highest=max(history.highest, _number(release)))

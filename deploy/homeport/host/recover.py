@@ -70,7 +70,7 @@ def recover(ctx: Context) -> bool:
     history = ctx.store.history()
     names = {one.id for one in left} & {one.id for one in history.unfinished}
     for one in (run for run in history.runs if run.id in names):
-        _close(ctx, one, history.committed, watched)
+        _close(ctx, one, history.committed, watched, history.blamed(one.release))
     if failure and not watched.taken:
         raise failure
     return bool(plan.steps or left)
@@ -195,8 +195,11 @@ def _stay(ctx: Context, facts: Facts, kept: ReleaseFailed) -> tuple[Watched, Rel
     return Watched(bad.id, error, kept=kept), None
 
 
-def _close(ctx: Context, run: Run, serves: str, watched: Watched) -> None:
-    """Write the end of a run that died without one; ``serves`` is the release that does now."""
+def _close(ctx: Context, run: Run, serves: str, watched: Watched, blamed: str = "") -> None:
+    """Write the end of a run that died without one.
+
+    ``serves`` is the release that does now, and ``blamed`` why the run's own was taken back.
+    """
     release, committed = run.release, run.committed
     if committed and committed == watched.release:
         what = "taken back" if watched.taken else "is not well, with nothing to take it back to"
@@ -208,6 +211,7 @@ def _close(ctx: Context, run: Run, serves: str, watched: Watched) -> None:
         # nothing but taking back comes between a commit and the end of its run
         outcome, code = "taken-back", TakenBack.code
         sentence = f"{release} was taken back to {serves}; the run died before it could say so"
+        sentence = f"{blamed}; {sentence}" if blamed else sentence
     elif committed:
         outcome = _GOOD.get(run.verb, "deployed")
         code, sentence = 0, f"{release} was interrupted after its handover and finished by recovery"
@@ -225,7 +229,7 @@ def take_back(ctx: Context, bad: Release, good: Release, error: HomeportError) -
     ctx.notice(f"{error}: taking back to {good.id}")
     own, ctx.run = ctx.run, f"{ctx.run}-back"
     try:
-        records.begin(ctx, good.id, bad.id, verb="take-back")
+        records.begin(ctx, good.id, bad.id, verb="take-back", why=str(error))
         plan = plans.take_back(ctx.facts(), bad, good)
         with ctx.stop.deaf():
             execute(ctx, plan)
