@@ -69,8 +69,12 @@ def recover(ctx: Context) -> bool:
     # read again: recovery may have found the handover that a run died before writing down
     history = ctx.store.history()
     names = {one.id for one in left} & {one.id for one in history.unfinished}
-    for one in (run for run in history.runs if run.id in names):
-        _close(ctx, one, history.committed, watched, history.blamed(one.release))
+    died = [one for one in history.runs if one.id in names]
+    serves, blamed = history.committed, history.blamed
+    ends = [_close(ctx, one, serves, watched, blamed(one.release)) for one in died]
+    # whoever follows one of them looks at the host next: by then each has its end
+    for verdict in ends:
+        _tell(ctx, verdict)
     if failure and not watched.taken:
         raise failure
     return bool(plan.steps or left)
@@ -187,7 +191,7 @@ def _stay(ctx: Context, facts: Facts, kept: ReleaseFailed) -> tuple[Watched, Rel
     error = TakenBack(Problem("its taking back was interrupted", bad.id, "", ""))
     for one in facts.history.unfinished:
         if one.verb == "take-back" and not one.committed:
-            _close(ctx, one, bad.id, Watched())
+            _tell(ctx, _close(ctx, one, bad.id, Watched()))
     try:
         converge(ctx, recovery.plan(ctx.facts()))
     except ReleaseFailed as failure:
@@ -195,7 +199,7 @@ def _stay(ctx: Context, facts: Facts, kept: ReleaseFailed) -> tuple[Watched, Rel
     return Watched(bad.id, error, kept=kept), None
 
 
-def _close(ctx: Context, run: Run, serves: str, watched: Watched, blamed: str = "") -> None:
+def _close(ctx: Context, run: Run, serves: str, watched: Watched, blamed: str = "") -> Verdict:
     """Write the end of a run that died without one.
 
     ``serves`` is the release that does now, and ``blamed`` why the run's own was taken back.
@@ -221,7 +225,12 @@ def _close(ctx: Context, run: Run, serves: str, watched: Watched, blamed: str = 
     figures = records.serving(ctx.store, ctx.paths.app, run.id)
     verdict = Verdict(outcome, code, sentence, release, run.id, (), figures)
     ctx.store.append({"k": "end", **records.record(verdict)})
-    telling.tell_run(ctx.paths, run.id, {"e": "verdict", **asdict(verdict)})
+    return verdict
+
+
+def _tell(ctx: Context, verdict: Verdict) -> None:
+    """Tell whoever follows a run that died how it ended."""
+    telling.tell_run(ctx.paths, verdict.run, {"e": "verdict", **asdict(verdict)})
 
 
 def take_back(ctx: Context, bad: Release, good: Release, error: HomeportError) -> None:
