@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from homeport.core.verdicts import Count, Look, Probe, bad, figures, healthy, pause
+from homeport.core.verdicts import Count, Look, Probe, bad, figures, healthy, known, pause
 
 #: probes half a second apart, + good and - bad; how many in a row, over how long; the verdict
 HEALTHY = [
@@ -163,6 +163,32 @@ COUNTS = [
     ((3, 0), (4, 0), (3, 0)),
     ((9, 0), (8, 1), (9, 0)),
 ]
+
+
+#: (answers, 5xx) while the run prepared, and since the edge's start; which of them counts
+KNOWN = {
+    "enough lately": ((20, 0), (900, 300), "lately"),
+    "few lately, and well ever since": ((5, 0), (900, 9), "ever"),
+    "nobody ever asked": ((0, 0), (0, 0), "ever"),
+    "one that was taken back": ((19, 0), (60, 19), "nobody"),
+    "nobody asked since that one": ((0, 0), (60, 19), "nobody"),
+    "as bad lately as ever": ((10, 4), (60, 19), "ever"),
+    "better lately than ever": ((10, 3), (60, 19), "nobody"),
+}
+
+
+@pytest.mark.parametrize("lately,ever,which", KNOWN.values(), ids=KNOWN)
+def test_how_it_was_before(lately: tuple[int, int], ever: tuple[int, int], which: str) -> None:
+    """What another release answered excuses nobody, unless what serves does as badly."""
+    counts = {"lately": Count(*lately), "ever": Count(*ever), "nobody": None}
+    assert known(Count(*lately), Count(*ever)) == counts[which]
+
+
+def test_what_was_taken_back_does_not_excuse_the_next_try() -> None:
+    """All answers bad is bad, however many of the few before it were."""
+    looks = [Look(0.0), Look(1.0, count=Count(30, 30))]
+    assert bad(looks, Count(60, 19)) == "", "the counts that say nothing"
+    assert "30 of 30" in bad(looks, known(Count(12, 0), Count(60, 19)))
 
 
 @pytest.mark.parametrize("now,before,since", COUNTS)

@@ -98,6 +98,17 @@ class Look:
     checks: int = 0
 
 
+def known(lately: Count, ever: Count) -> Count | None:
+    """How what served did: while a run prepared, or since the edge's start if few asked then.
+
+    Among the latter are answers of others, such as one that was taken back. They excuse no more
+    than not knowing would, unless what serves does as badly: else None, nobody knows.
+    """
+    if lately.asked >= LEAST:
+        return lately
+    return ever if TIMES * ever.share < UNKNOWN or 0 < ever.share <= lately.share else None
+
+
 def bad(looks: Sequence[Look], before: Count | None = Count()) -> str:
     """Why a watch must end in taking back, or nothing.
 

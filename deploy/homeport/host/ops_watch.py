@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Mapping
 
-from homeport.core.verdicts import LEAST, Count, bad, figures
+from homeport.core.verdicts import Count, bad, figures, known
 from homeport.errors import Problem, TakenBack
 from homeport.host import causes
 from homeport.host.context import Context
@@ -41,12 +41,11 @@ def watch(ctx: Context, args: Args) -> str:
 
 
 def _before(ctx: Context) -> Count | None:
-    """How the release before did while this run prepared; since the edge's start if few asked.
+    """How the release before did, as far as the edge's counters tell.
 
     None where this run did not see the handover: recovery finishes a watch that another began.
     """
     last = ctx.answers.get("handover")
     if last is None:
         return None
-    lately = last.since(ctx.answers.get("begin", last))
-    return lately if lately.asked >= LEAST else last
+    return known(last.since(ctx.answers.get("begin", last)), last)
