@@ -106,7 +106,7 @@ def known(lately: Count, ever: Count) -> Count | None:
     """
     if lately.asked >= LEAST:
         return lately
-    return ever if TIMES * ever.share < UNKNOWN or 0 < ever.share <= lately.share else None
+    return ever if TIMES * ever.share < UNKNOWN or ever.share <= lately.share else None
 
 
 def bad(looks: Sequence[Look], before: Count | None = Count()) -> str:
